@@ -10,7 +10,8 @@ already has its share, a new connection replaces an expendable one of the same a
 or is refused.  When all possible connections are open, an expendable connection of any
 address is closed to make room for a new one.  A connection is expendable if it has
 never sent a byte, or if it was refused and its peer has not closed its end.  Once none
-is left, so is one that has been idle for half a minute (`server.io.idle_search`).
+is left, so is one that has been idle for half a minute (`server.io.idle_search`), and
+until one is found, a costly connection goes (`fairness.backlog`).
 
 Above three quarters, an address that opens connections too fast must also make room by
 giving up its own.  But if its expendable connections turn out to have sent something

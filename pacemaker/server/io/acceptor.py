@@ -31,6 +31,7 @@ from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.endings import ENDINGS, Ending
+from pacemaker.server.io.handoff import Replaced
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.sockets import set_storms_options, unmapped
 from pacemaker.server.upgrade_state import PeerAddress
@@ -279,12 +280,17 @@ class Acceptor:
         decision = self._admission.decide(account, time.monotonic())
         if decision is AdmissionDecision.REPLACE_OWN:
             thread = self._with_own_room(account, OVER_SHARE)
-            thread.add_connection(sock, peer, account, replaces=True)
+            thread.add_connection(sock, peer, account, Replaced.EXPENDABLE_OF_ADDRESS)
             return
         if decision is AdmissionDecision.MAKE_OWN_ROOM:
             self._with_own_room(account, TOO_FAST).make_room(account)
         elif decision is AdmissionDecision.MAKE_ROOM:
-            self._with_any_room().make_room()
+            thread = max(self._threads, key=lambda each: each.expendable_count)
+            if thread.expendable_count <= 0:
+                self._replace_costly(sock, peer, account)
+                return
+            self._making_room.add(thread)
+            thread.make_room()
         elif decision is AdmissionDecision.REFUSE:
             most = self._admission.most_of_address
             raise LimitError(OVER_LIMIT, f"connections={most} for {account.name}")
@@ -293,19 +299,20 @@ class Acceptor:
             thread = min(self._threads, key=lambda each: each.load)
         thread.add_connection(sock, peer, account)
 
-    def _with_any_room(self) -> IoThread:
-        """Return the thread that has the most expendable connections.
+    def _replace_costly(
+        self, sock: socket.socket, peer: PeerAddress, account: Account
+    ) -> None:
+        """Give a connection to a thread that can close a costly one for it.
 
         Raises:
-            LimitError: none has any.
+            LimitError: none can.
         """
-        thread = max(self._threads, key=lambda each: each.expendable_count)
-        if thread.expendable_count <= 0:
-            self._look_for_idle()
+        self._look_for_idle()
+        thread = max(self._threads, key=lambda each: each.backlog.costly)
+        if not thread.backlog.costly:
             reason = "raise the limit (LimitNOFILE=)"
             raise LimitError("too many connections", reason)
-        self._making_room.add(thread)
-        return thread
+        thread.add_connection(sock, peer, account, Replaced.COSTLY)
 
     def _with_own_room(self, account: Account, reason: str) -> IoThread:
         """Return a thread that has an expendable connection of this account's address.

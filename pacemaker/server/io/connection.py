@@ -432,10 +432,10 @@ class Connection:
     def close_to_make_room(self, reason: str) -> None:
         """Close it at once, because its descriptor is needed.
 
-        Nothing was read from it yet, or not for long, or it lingers.  If it lingers,
-        its own refusal was logged before, and `end` ignores the error given here.
+        If it lingers, its own refusal was logged before, and `end` ignores the error
+        given here.
         """
-        error = LimitError(reason, "it has sent nothing, or nothing lately")
+        error = LimitError(reason, "raise the limit of descriptors (LimitNOFILE=)")
         self.end(Ending.MADE_ROOM, error)
 
     @property

@@ -218,7 +218,8 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
         replies=ReplyFlush.UNLESS_STUCK,
         close=CloseMode.LINGER,
     ),
-    # It has not sent anything that was read, or lingers, so there is nothing to lose.
+    # It has not sent anything for long, or lingers, so there is nothing to lose; or it
+    # has sent so much that others have to wait.
     Ending.MADE_ROOM: _refusal_rule(
         decided_by="`AdmissionControl`, counted as `closed_for_room` too",
         when="its descriptor is needed for a new connection",

@@ -11,10 +11,18 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from enum import Enum
 from typing import NamedTuple
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.server.upgrade_state import PeerAddress
+
+
+class Replaced(Enum):
+    """Which connection has to go for a new one."""
+
+    EXPENDABLE_OF_ADDRESS = "an expendable one of the same address"
+    COSTLY = "one that is costly"
 
 
 class AcceptedSocket(NamedTuple):
@@ -26,14 +34,14 @@ class AcceptedSocket(NamedTuple):
         account: the account of the peer's address, which has counted it already.
         number: the order in which the connections of a thread were accepted; at least
             1.
-        replaces: whether it takes the place of another one of the same address.
+        replaces: which one's place it takes; None if it takes no other's.
     """
 
     sock: socket.socket
     peer: PeerAddress
     account: Account
     number: int
-    replaces: bool = False
+    replaces: Replaced | None = None
 
 
 class HandoffQueue:

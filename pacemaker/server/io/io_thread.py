@@ -30,7 +30,7 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, OWN_FIGURES, Ending, counted_as
 from pacemaker.server.io.expendable_connections import ExpendableConnections
 from pacemaker.server.io.fair_turns import MAX_EVENTS, FairTurns
-from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue, Replaced
 from pacemaker.server.io.idle_search import IdleSearch
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
@@ -138,8 +138,7 @@ class IoThread(threading.Thread):
         sock: socket.socket,
         peer: PeerAddress,
         account: Account,
-        *,
-        replaces: bool = False,
+        replaces: Replaced | None = None,
     ) -> None:
         """Give a new connection to this thread.  Only the acceptor calls this.
 
@@ -149,10 +148,10 @@ class IoThread(threading.Thread):
             sock: its socket.
             peer: the peer's address.
             account: the account of the peer's address.
-            replaces: whether an expendable connection of the same address has to go.
-                If all of them have sent something by now, the new one goes.
+            replaces: which other connection has to go.  If there is none any more,
+                because all of them have sent something by now, the new one goes.
         """
-        if replaces:
+        if replaces is Replaced.EXPENDABLE_OF_ADDRESS:
             self._expendable.promise(account)
         self._handed_over += 1
         arrival = AcceptedSocket(sock, peer, account, self._handed_over, replaces)
@@ -511,12 +510,21 @@ class IoThread(threading.Thread):
             # Not before: a socket that does not become a connection is not counted as
             # ended either.
             self.figures.accepted += 1
-        if not replaces:
-            return
-        if connection is None:
-            self._expendable.withdraw(account)
-        elif not self._expendable.close_promised(account, other_than=connection):
-            connection.close_to_make_room(OVER_SHARE)
+        if replaces is Replaced.COSTLY:
+            if connection is not None:
+                self._replace_costly(connection)
+        elif replaces is Replaced.EXPENDABLE_OF_ADDRESS:
+            if connection is None:
+                self._expendable.withdraw(account)
+            elif not self._expendable.close_promised(account, other_than=connection):
+                connection.close_to_make_room(OVER_SHARE)
+
+    def _replace_costly(self, connection: Connection) -> None:
+        costly = self.backlog.costliest()
+        if costly is not None:
+            costly.close_to_make_room("no room for costly connections")
+        else:
+            connection.close_to_make_room("no room for another connection")
 
     def _open(
         self, sock: socket.socket, peer: PeerAddress, account: Account

@@ -23,6 +23,7 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
+from pacemaker.server.io.handoff import Replaced
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.io_thread_parts import Clocks, SharedParts
 from pacemaker.server.io.sasl_steps import SaslStepRunner, ThreadFactory
@@ -118,13 +119,15 @@ class Hand:
         self.thread.turn()
         return wire, self.thread.connections[fd]
 
-    def replace(self) -> tuple[Wire, bool]:
+    def replace(
+        self, replaces: Replaced = Replaced.EXPENDABLE_OF_ADDRESS
+    ) -> tuple[Wire, bool]:
         """Connect a peer in exchange for another one; return whether it stays."""
         wire, sock = self.accept()
         fd = sock.fileno()
         peer = PeerAddress("127.0.0.1", sock.getpeername()[1])
         account = self.accounts.add_connection(*peer)
-        self.thread.add_connection(sock, peer, account, replaces=True)
+        self.thread.add_connection(sock, peer, account, replaces)
         self.thread._open_until(self.clock())
         return wire, fd in self.thread.connections
 

@@ -9,6 +9,7 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
+from pacemaker.server.io.handoff import Replaced
 from pacemaker.server.upgrade_state import PeerAddress
 from tests.server.io.hand import TickingClock
 
@@ -33,6 +35,8 @@ class FakeIoThread:
     def __init__(self, load: int = 0) -> None:
         self.load = load
         self.expendable_count = 0
+        self.backlog = SimpleNamespace(costly=0)
+        self.replaced: list[Replaced | None] = []
         self.is_opening = False
         self.made_room = 0
         self.searches = 0
@@ -45,7 +49,11 @@ class FakeIoThread:
         self.has_room_in_epoll = True
 
     def add_connection(
-        self, sock: socket.socket, peer: PeerAddress, account: Account
+        self,
+        sock: socket.socket,
+        peer: PeerAddress,
+        account: Account,
+        replaces: Replaced | None = None,
     ) -> None:
         """Keep a connection, or fail as often as the test asked for."""
         assert account.connections
@@ -53,6 +61,7 @@ class FakeIoThread:
             self.failures -= 1
             raise RuntimeError("as asked for")
         self.added.append((sock, peer))
+        self.replaced.append(replaces)
         self.load += 1
 
     def look_for_idle(self) -> None:
@@ -208,6 +217,20 @@ def test_room_is_made_on_the_thread_with_the_most_to_spare(
     with socket.create_connection(listener.getsockname()):
         threads[0].turn()
     assert [each.made_room for each in threads] == [0, 1, 0]
+    _end(acceptor, *threads)
+
+
+def test_costly_connection_is_replaced_if_none_is_expendable(
+    listener: socket.socket,
+) -> None:
+    """A new worker comes before whoever makes others wait."""
+    threads = [FakeIoThread(), FakeIoThread(), FakeIoThread()]
+    threads[1].backlog.costly = 2
+    threads[2].backlog.costly = 1
+    acceptor = _accepting([listener], *threads, capacity=0)
+    with socket.create_connection(listener.getsockname()):
+        threads[0].turn()
+    assert [each.replaced for each in threads] == [[], [Replaced.COSTLY], []]
     _end(acceptor, *threads)
 
 

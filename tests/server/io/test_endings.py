@@ -29,6 +29,7 @@ from pacemaker.server.io.endings import (
     ReplyFlush,
     counted_as,
 )
+from pacemaker.server.io.fairness.backlog import Backlog
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade import inheritance
@@ -277,6 +278,7 @@ class Refuser:
     """A fake I/O thread that has no room, or fails."""
 
     expendable_count = load = 0
+    backlog: Backlog[Connection] = Backlog()
 
     def add_connection(self, *arguments: object) -> NoReturn:
         """Fail."""

@@ -23,6 +23,8 @@ from pacemaker.server.io import io_thread, limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.fairness import newcomers
+from pacemaker.server.io.fairness.cost_classes import COSTLY_FROM_CLASS
+from pacemaker.server.io.handoff import Replaced
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.process import memory
@@ -360,6 +362,25 @@ def test_idle_connection_is_ended_if_none_was_silent_from_the_start(
             hand.thread.turn()
             assert connection.is_closed == is_ended
             assert hand.figures.closed_for_room == is_ended
+
+
+def test_costly_connection_is_ended_for_a_new_one() -> None:
+    """If all have sent something lately, whoever makes others wait goes."""
+    with Hand() as hand:
+        connections = [hand.connect(host=f"10.0.0.{number}")[1] for number in range(3)]
+        _, relay, costly = connections
+        for connection in connections:
+            connection.newness = 0
+        costly.cost_class, costly.is_established = COSTLY_FROM_CLASS, False
+        relay.cost_class, relay.is_established = COSTLY_FROM_CLASS, True
+        for connection in connections:
+            hand.thread.backlog.put(connection)
+        _, stays = hand.replace(Replaced.COSTLY)
+        assert stays
+        assert [each.is_closed for each in connections] == [False, False, True]
+        _, stays = hand.replace(Replaced.COSTLY)
+        assert not stays
+        assert hand.figures.closed_for_room == 2
 
 
 def test_idle_connection_that_speaks_again_stays(

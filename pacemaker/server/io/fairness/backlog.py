@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.cost_classes import COSTLY_FROM_CLASS, NEW_CLASS
 
 
 class Waiting(Protocol):
@@ -68,6 +69,8 @@ class Backlog(Generic[_T]):
 
     Attributes:
         size: the number of waiting connections.
+        costly: how many of them are costly, and neither new nor from before the present
+            busy time.
     """
 
     def __init__(self) -> None:
@@ -78,6 +81,7 @@ class Backlog(Generic[_T]):
         # The line and the lane of the item that was popped last.
         self._served: tuple[_Line[_T], _Lane] | None = None
         self.size = 0
+        self.costly = 0
 
     def __len__(self) -> int:
         return self.size
@@ -94,7 +98,10 @@ class Backlog(Generic[_T]):
             line = self._lines[host] = _Line()
             self._puts += 1
             heapq.heappush(self._heap, (host.spent_s, self._puts, host))
-        self.size += line.put(item)
+        lane = line.put(item)
+        if lane is not None:
+            self.size += 1
+            self.costly += _is_costly(lane)
 
     def discard(self, item: _T) -> None:
         """Remove an item, if it waits."""
@@ -102,7 +109,10 @@ class Backlog(Generic[_T]):
         line = self._lines.get(host)
         if line is None:
             return
-        self.size -= line.discard(item)
+        lane = line.discard(item)
+        if lane is not None:
+            self.size -= 1
+            self.costly -= _is_costly(lane)
         if not line:
             del self._lines[host]
 
@@ -120,10 +130,23 @@ class Backlog(Generic[_T]):
                 item, lane = line.pop()
                 self._served = (line, lane)
                 self.size -= 1
+                self.costly -= _is_costly(lane)
                 if not line:
                     del self._lines[host]
                 return item
         return None
+
+    def costliest(self) -> _T | None:
+        """Return one of the costliest of `costly`, of the host that has spent most."""
+        found = [
+            (host.spent_s, lane[0], line)
+            for host, line in self._lines.items()
+            if (lane := line.costliest_lane()) is not None
+        ]
+        if not found:
+            return None
+        _, cost_class, line = max(found, key=itemgetter(0))
+        return line.newest((cost_class, _OTHER))
 
     def charge(self, elapsed_s: float) -> None:
         """Charge the lane of the item that was popped last.
@@ -169,26 +192,34 @@ class _Line(Generic[_T]):
     def __contains__(self, item: _T) -> bool:
         return item in self._lane_of
 
-    def put(self, item: _T) -> bool:
-        """Append an item; return False if it already waits."""
+    def put(self, item: _T) -> _Lane | None:
+        """Append an item; return its lane, or None if it already waits."""
         if item in self._lane_of:
-            return False
+            return None
         lane = self._lane_of[item] = _lane(item)
         if lane not in self._lanes:
             self._lanes[lane] = OrderedDict()
             self._times_s[lane] = max(self._times_s.get(lane, 0.0), self._now_s)
         self._lanes[lane][item] = None
-        return True
+        return lane
 
-    def discard(self, item: _T) -> bool:
-        """Remove an item; return False if it does not wait."""
+    def discard(self, item: _T) -> _Lane | None:
+        """Remove an item; return its lane, or None if it does not wait."""
         lane = self._lane_of.pop(item, None)
         if lane is None:
-            return False
+            return None
         del self._lanes[lane][item]
         if not self._lanes[lane]:
             del self._lanes[lane]
-        return True
+        return lane
+
+    def costliest_lane(self) -> _Lane | None:
+        """Return the costliest of the costly lanes; None if there is none."""
+        return max(filter(_is_costly, self._lanes), default=None)
+
+    def newest(self, lane: _Lane) -> _T:
+        """Return the item of a lane that was put there last."""
+        return next(reversed(self._lanes[lane]))
 
     def pop(self) -> tuple[_T, _Lane]:
         """Remove and return the next item of a line that is not empty, and its lane."""
@@ -202,6 +233,11 @@ class _Line(Generic[_T]):
     def charge(self, lane: _Lane, elapsed_s: float) -> None:
         """Charge a lane the CPU time of one of its items."""
         self._times_s[lane] += elapsed_s / _WEIGHTS[lane[1]]
+
+
+def _is_costly(lane: _Lane) -> bool:
+    cost_class, kind = lane
+    return kind == _OTHER and cost_class >= COSTLY_FROM_CLASS
 
 
 def _lane(item: Waiting) -> _Lane:

@@ -32,6 +32,8 @@ _LONE_COST: Final = 8
 _MAX_LONE_CLASS: Final = 3
 # The class of a slice of several requests.
 _SLICE_CLASS: Final = 3
+# Connections from this class on are costly.  Workers and Nimbus are in class 0.
+COSTLY_FROM_CLASS: Final = _SLICE_CLASS
 
 
 def guessed_class(first_bytes: bytes) -> int:

@@ -22,6 +22,34 @@ class Connection:
     is_established: bool = False
 
 
+def test_costliest_is_that_of_the_host_that_has_spent_the_most() -> None:
+    """Nobody who is new, or was there before, is among those that may have to go."""
+    backlog: Backlog[Connection] = Backlog()
+    busy, busier = Account("busy"), Account("busier")
+    busy.spent_s, busier.spent_s = 1.0, 2.0
+    cheap, first, second = (
+        Connection(busier, number, cost_class)
+        for number, cost_class in enumerate((2, 3, 4))
+    )
+    other = Connection(busy, 3, cost_class=9)
+    new = Connection(busier, 4, cost_class=9, newness=-1)
+    relay = Connection(busier, 5, cost_class=9, is_established=True)
+    for connection in (cheap, new, relay):
+        backlog.put(connection)
+    assert (backlog.costly, backlog.costliest()) == (0, None)
+    for connection in (first, second, other, other):
+        backlog.put(connection)
+    found = []
+    while (costliest := backlog.costliest()) is not None:
+        found.append((backlog.costly, costliest.number))
+        backlog.discard(costliest)
+    assert found == [(3, 2), (2, 1), (1, 3)]
+    backlog.put(second)
+    while backlog.pop() is not None:
+        pass
+    assert backlog.costly == 0
+
+
 def _names(backlog: Backlog[Connection]) -> list[tuple[str, int]]:
     """Serve all; return the names of the accounts and the numbers in that order."""
     names = []
