@@ -41,9 +41,6 @@ class Newcomers(Generic[_T]):
         # How many of them have no shared address.
         self._elsewhere = 0
 
-    def __contains__(self, connection: object) -> bool:
-        return connection in self._until_s
-
     def __iter__(self) -> Iterator[_T]:
         return iter(self._until_s)
 
