@@ -69,7 +69,7 @@ MAX_ACCEPT_S: Final = 0.015
 # make room for them are closed.
 ACCEPTED_AHEAD: Final = 64
 # How long the acceptor waits if the process or the kernel has no room, or if it failed.
-ACCEPT_PAUSE_S: Final = 0.2
+ACCEPT_PAUSE_S: Final = 0.01
 
 # A frame must be complete within this time, plus a second for each 100 KiB of its
 # length.
