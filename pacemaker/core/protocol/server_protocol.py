@@ -298,6 +298,14 @@ class ServerProtocol:
             self._pending_requests.on_release = function
 
     @property
+    def has_pending(self) -> bool:
+        """Whether the peer waits for a request that is answered later."""
+        pending = self._pending_requests
+        return pending is not None and bool(
+            pending.request_frames or pending.ack_frames
+        )
+
+    @property
     def buffered_bytes(self) -> int:
         """The memory of unread bytes, a list that is being written, kept replies."""
         large_list = self._large_list

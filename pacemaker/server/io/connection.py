@@ -409,13 +409,15 @@ class Connection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether its peer has been silent for so long that it may be closed.
+        """Whether its peer has been silent long enough for it to be closed.
 
-        If it waits for a reply, or has sent a part of a request, it has a deadline.
+        Not while a request is unfinished or unanswered: a read may be held for longer.
         """
         if self.io_state is not _READING or self._wait is not _REQUEST:
             return False
-        return not unread_bytes(self.fd) and silence_s(self._sock) >= limits.IDLE_S
+        if unread_bytes(self.fd) or self.protocol.has_pending:
+            return False
+        return silence_s(self._sock) >= limits.IDLE_S
 
     def close_if_expendable(self) -> bool:
         """Close it, unless it has sent something by now; return whether it is closed.

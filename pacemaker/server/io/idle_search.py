@@ -23,7 +23,7 @@ class Searched(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether its peer has been silent for so long that it may be closed."""
+        """Whether its peer has been silent long enough for it to be closed."""
 
 
 _T = TypeVar("_T", bound=Searched)

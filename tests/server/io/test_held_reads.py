@@ -28,6 +28,21 @@ def hold(hand: Hand, peer: Wire, request: bytes = GET) -> None:
     hand.turn_until(lambda: hand.miss_holder.held_read_bytes > before_bytes)
 
 
+def test_connection_with_a_held_read_is_not_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its peer is silent because it waits for us, for up to 100 s."""
+    monkeypatch.setattr(limits, "IDLE_S", 0.0)
+    with Hand(hold_s=HOLD_S) as hand:
+        peer, connection = hand.connect()
+        hold(hand, peer)
+        assert not connection.is_idle
+        hand.store.put(KEY, b"beat")
+        hand.turn_until_readable(peer)
+        assert peer.receive() == HIT
+        assert connection.is_idle
+
+
 def test_replies_that_are_kept_back_count_as_buffered() -> None:
     """While misses are held, a batch is answered as a whole: its replies wait."""
     with Hand(hold_s=HOLD_S) as hand:
