@@ -308,8 +308,8 @@ class Acceptor:
             LimitError: none can.
         """
         self._look_for_idle()
-        thread = max(self._threads, key=lambda each: each.backlog.costly)
-        if not thread.backlog.costly:
+        thread = max(self._threads, key=lambda each: each.costly_count)
+        if not thread.costly_count:
             reason = "raise the limit (LimitNOFILE=)"
             raise LimitError("too many connections", reason)
         thread.add_connection(sock, peer, account, Replaced.COSTLY)

@@ -178,6 +178,11 @@ class IoThread(threading.Thread):
         """The number of connections that may still be closed to make room."""
         return self._expendable.unpromised_count
 
+    @property
+    def costly_count(self) -> int:
+        """The number of connections that may be closed because they are costly."""
+        return self.backlog.costly
+
     def can_make_room(self, account: Account) -> bool:
         """Return whether an account has a connection that may be closed for another."""
         return self._expendable.has_unpromised(account)

@@ -9,7 +9,6 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,7 +34,7 @@ class FakeIoThread:
     def __init__(self, load: int = 0) -> None:
         self.load = load
         self.expendable_count = 0
-        self.backlog = SimpleNamespace(costly=0)
+        self.costly_count = 0
         self.replaced: list[Replaced | None] = []
         self.is_opening = False
         self.made_room = 0
@@ -225,8 +224,8 @@ def test_costly_connection_is_replaced_if_none_is_expendable(
 ) -> None:
     """A new worker comes before whoever makes others wait."""
     threads = [FakeIoThread(), FakeIoThread(), FakeIoThread()]
-    threads[1].backlog.costly = 2
-    threads[2].backlog.costly = 1
+    threads[1].costly_count = 2
+    threads[2].costly_count = 1
     acceptor = _accepting([listener], *threads, capacity=0)
     with socket.create_connection(listener.getsockname()):
         threads[0].turn()

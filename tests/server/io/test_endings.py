@@ -29,7 +29,6 @@ from pacemaker.server.io.endings import (
     ReplyFlush,
     counted_as,
 )
-from pacemaker.server.io.fairness.backlog import Backlog
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade import inheritance
@@ -277,8 +276,7 @@ def test_all_but_faults_count_as_stopped_during_a_stop(ending: Ending) -> None:
 class Refuser:
     """A fake I/O thread that has no room, or fails."""
 
-    expendable_count = load = 0
-    backlog: Backlog[Connection] = Backlog()
+    expendable_count = costly_count = load = 0
 
     def add_connection(self, *arguments: object) -> NoReturn:
         """Fail."""
