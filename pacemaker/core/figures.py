@@ -91,7 +91,7 @@ class Figures:
         ended_by_stop: those that a stop ended.
         ended_by_fault: those that a bug in the daemon ended.
         closed_for_room: those of `ended_refused` that had to make room for others.
-        refused_steps: those whose SASL step had to wait, and no room was left.
+        refused_steps: those whose SASL step found no thread, or no room to wait.
         delays: how often a connection had to wait because its address created too many
             new keys or asked for too many lists.
         anonymous_deletes: deletes by peers that could have authenticated but have

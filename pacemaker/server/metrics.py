@@ -198,12 +198,12 @@ def _connections(measured: Measurements) -> Iterator[Metric]:
     )
     yield _counter(
         "connections_closed_for_room",
-        "Silent connections that were closed because others needed their descriptors.",
+        "Connections that were closed because others needed their descriptors.",
         figures.closed_for_room,
     )
     yield _counter(
         "sasl_steps_refused",
-        "SASL steps that were refused because too many of an address wait.",
+        "SASL steps that found no thread, or no room to wait for one.",
         figures.refused_steps,
     )
     yield _counter(

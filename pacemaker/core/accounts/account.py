@@ -187,10 +187,9 @@ class Account:
         return self._work.charge(cost_s, now_s)
 
     def share_s(self, limits: AddressLimits) -> float:
-        """Return how long each connection takes from one charge to the next.
+        """Return the time between two charges of a connection with an equal share.
 
-        That is, if all of them share the account's rate equally.  One that takes longer
-        has no part in it if the account is overdrawn.
+        If the account is overdrawn, a connection that takes longer is not to blame.
         """
         per_s = min(limits.new_keys_per_s, limits.lists_per_s)
         return self.connections * KEYS_AND_LISTS_PER_CHARGE / per_s

@@ -45,8 +45,8 @@ _SAMPLE_S: Final = 0.0005
 _MAX_SAMPLED_S: Final = 0.002
 # A busy time is over once no turn has left anybody waiting for this long.
 _BUSY_TIME_ENDS_S: Final = 1.0
-# How many events to fetch for a turn that is not shared from its beginning: so many are
-# served before the calls of other threads run.
+# The most events to fetch for a turn that is not shared from its beginning.  The calls
+# of other threads run once these are served.
 MAX_EVENTS: Final = 1024
 # How many connections one turn may sort, which takes about three milliseconds.
 _MAX_SHARED: Final = 4096
@@ -190,6 +190,7 @@ class FairTurns:
                 else:
                     connection.on_event(events)
             except Exception:
+                # Nothing is hidden: this logs the traceback and counts the fault.
                 owner.reset_after_fault(connection)
             if owner.evicted:
                 # Evict at once: the rest of this turn would read even more into memory.
