@@ -44,6 +44,23 @@ def test_read_that_is_not_authorized_is_refused_at_once() -> None:
     assert loop.is_clear
 
 
+def test_peer_waits_while_a_read_is_held() -> None:
+    """It waits for the held read, and for an answer that is kept back with it."""
+    loop = Loop()
+    peer = loop.connect()
+    server = peer.server
+    assert not server.has_pending
+    peer.ask(GET)
+    assert server.has_pending
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    assert not server.has_pending
+    peer.ask(GET_OTHER)
+    server.close()
+    assert not server.has_pending
+
+
 # --- once, and only to whom it belongs --------------------------------------
 
 
