@@ -62,6 +62,24 @@ def test_guard_hears_other_threads() -> None:
         start_thread()
 
 
+def test_guard_lets_a_thread_of_an_earlier_test_end() -> None:
+    """A relay that is closed leaves a thread that still opens a connection."""
+    is_unit_test = threading.Event()
+    opened = []
+
+    def open_socket() -> None:
+        is_unit_test.wait()
+        with socket.socket() as sock:
+            opened.append(sock.fileno())
+
+    thread = threading.Thread(target=open_socket)
+    thread.start()
+    with GUARD.watching():
+        is_unit_test.set()
+        thread.join()
+    assert opened
+
+
 def test_guard_minds_nothing_once_it_has_stopped() -> None:
     """Tests that may do I/O follow those that may not."""
     with GUARD.watching():
