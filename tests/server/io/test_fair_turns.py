@@ -112,6 +112,29 @@ def test_cheap_requests_are_served_first() -> None:
         assert worker.receive() == ACK
 
 
+@pytest.mark.parametrize(("event_s", "is_any_put_off"), [(70e-6, False), (90e-6, True)])
+def test_cheap_events_of_busy_connections_are_not_put_off(
+    event_s: float, is_any_put_off: bool
+) -> None:
+    """To put off fifty pulses that come at once costs as much as to answer twenty."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.1.{number}") for number in range(50)]
+        _, other = hand.connect(host="10.0.0.2")
+        _send_all(peers, 3, PULSE * 50)
+        hand.thread.now = TickingClock(event_s)
+        hand.thread.cpu_now = TickingClock(0.0)
+        interests = []
+        set_interest = hand.thread.set_interest
+
+        def note_interest(fd: int, interest: int) -> None:
+            interests.append(interest)
+            set_interest(fd, interest)
+
+        hand.thread.set_interest = note_interest  # type: ignore[method-assign]
+        _turn_shared(hand, other)
+        assert (select.EPOLLET in interests) == is_any_put_off
+
+
 def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
     """Endless cheap requests do not keep out an address with costly ones."""
     with Hand() as hand:
