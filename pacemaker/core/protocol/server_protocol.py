@@ -298,6 +298,11 @@ class ServerProtocol:
             self._pending_requests.on_release = function
 
     @property
+    def is_known(self) -> bool:
+        """Whether the peer has read, or has sent two consecutive pulses to one key."""
+        return self._pulse_fast_path is not None or self._read_fast_path is not None
+
+    @property
     def has_pending(self) -> bool:
         """Whether the peer waits for a request that is answered later."""
         pending = self._pending_requests

@@ -55,8 +55,8 @@ _CHEAPEST_CLASSES: Final = 3
 # After this long, the calls of other threads run, whatever is left of an unsorted turn.
 _LONGEST_UNSORTED_S: Final = 0.05
 # If each event of a turn takes no more than this on average, the events come from many
-# workers.  (Fifty pulses that arrive together take 50 us, on a busy machine 80.)
-_CHEAP_EVENT_S: Final = 0.00012
+# workers.
+_CHEAP_EVENT_S: Final = 0.00008
 
 # If more connections have ended in one turn, the requests of others do not wait for the
 # rest.
@@ -72,10 +72,12 @@ _MANY_ENDED: Final = 64
 _CHEAP_TURN_S: Final = 0.05
 _UNEVEN_FROM_S: Final = 0.005
 _UNEVEN_TURN_S: Final = 0.004
-# The same for connections that are new or have sent several requests at once, while
-# their events take no more than `_CHEAP_EVENT_S`.  To put one off takes as long as
-# twenty pulses that arrive together.
+# The same for workers and readers that have sent several requests at once, while an
+# event takes no more than `_CHEAP_BATCH_S` on average.  To put one off takes as long as
+# twenty pulses that arrive together.  (Fifty take 50 us, and on a busy machine, in a
+# shared turn, 100.)  Not for new or refused connections: thousands may come at once.
 _CHEAP_BATCHES_S: Final = 0.006
+_CHEAP_BATCH_S: Final = 0.00012
 # How long the backlog is served if no cheap request is ready: one that arrives
 # meanwhile waits for it.
 _COSTLY_TURN_S: Final = 2 * limits.TURN_S
@@ -361,7 +363,7 @@ class FairTurns:
         for connection in fresh:
             served_s = now_s - began_s
             # Asked each time: somebody may have become a crowd in this turn.
-            if served_s < self._cheap_s(connection.cost_class, served_s, served):
+            if served_s < self._cheap_s(connection, served_s, served):
                 self._serve_and_charge(connection)
                 served += 1
                 now_s = self._owner.now()
@@ -404,20 +406,21 @@ class FairTurns:
             connection.is_established = True
             connection.cost_class = 0
 
-    def _cheap_s(self, cost_class: int, served_s: float, served: int) -> float:
-        """Return how long a shared turn serves the requests of a class first.
+    def _cheap_s(self, connection: Connection, served_s: float, served: int) -> float:
+        """Return until when a shared turn serves a connection, and does not put it off.
 
         Args:
-            cost_class: the class; 0 is the cheapest.
+            connection: the connection.
             served_s: how long the turn has served such requests.
             served: how many events those were.
         """
-        if cost_class > _CHEAPEST_CLASSES:
+        if connection.cost_class > _CHEAPEST_CLASSES:
             return 0.0
         if not self._spending.is_crowded:
-            if cost_class == 0:
+            if connection.cost_class == 0:
                 return _CHEAP_TURN_S if self._is_even else _UNEVEN_TURN_S
-            if served_s <= served * _CHEAP_EVENT_S:
+            is_known = connection.protocol.is_known
+            if is_known and served_s <= served * _CHEAP_BATCH_S:
                 return _CHEAP_BATCHES_S
         return limits.TURN_S / 2
 

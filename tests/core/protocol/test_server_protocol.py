@@ -272,6 +272,19 @@ def test_fast_path_is_only_there_between_requests(usual: bytes, behind: bytes) -
     assert server.fast_path is None
 
 
+@pytest.mark.parametrize(
+    ("requests", "is_known"),
+    [(READ, True), (PULSE, False), (PULSE * 2, True), (NO_REQUEST, False)],
+)
+def test_worker_and_reader_are_known_by_what_they_have_sent(
+    requests: bytes, is_known: bool
+) -> None:
+    """A worker sends pulses to one key; somebody who floods us sends other things."""
+    server = new_protocol()
+    server.receive_data(requests)
+    assert server.is_known == is_known
+
+
 @pytest.mark.parametrize("usual", [PULSE, READ])
 def test_fast_path_is_not_there_after_a_failure(usual: bytes) -> None:
     """The owner's own refusal takes it away as well."""

@@ -112,14 +112,20 @@ def test_cheap_requests_are_served_first() -> None:
         assert worker.receive() == ACK
 
 
-@pytest.mark.parametrize(("event_s", "is_any_put_off"), [(110e-6, False), (130e-6, True)])
-def test_cheap_events_of_busy_connections_are_not_put_off(
-    event_s: float, is_any_put_off: bool
+@pytest.mark.parametrize(
+    ("event_s", "are_workers", "is_any_put_off"),
+    [(110e-6, True, False), (110e-6, False, True), (130e-6, True, True)],
+)
+def test_cheap_batches_of_workers_are_not_put_off(
+    event_s: float, are_workers: bool, is_any_put_off: bool
 ) -> None:
     """To put off fifty pulses that come at once takes as long as to answer twenty."""
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.1.{number}") for number in range(50)]
         _, other = hand.connect(host="10.0.0.2")
+        if are_workers:
+            _send_all(peers, 0, PULSE * 2)
+            hand.turn_until(lambda: hand.figures.pulses == 2 * len(peers))
         _send_all(peers, 3, PULSE * 50)
         hand.thread.now = TickingClock(event_s)
         hand.thread.cpu_now = TickingClock(0.0)
