@@ -579,6 +579,13 @@ class Connection:
             values = protocol.peer, protocol.error or reason
             ENDINGS[self.ending].log(_logger, *values, is_silent=is_silent)
 
+    def abandon(self) -> None:
+        """Reset it without telling its thread, which ends with all its connections."""
+        self.ending = Ending.STOPPED
+        self.io_state = _CLOSED
+        self.protocol.close()
+        self._sock.close()
+
     def _close_by(self, close: CloseMode) -> None:
         """Close the socket at once, or send a FIN and linger."""
         if close is CloseMode.RESET:

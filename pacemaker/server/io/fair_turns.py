@@ -76,8 +76,11 @@ _UNEVEN_TURN_S: Final = 0.004
 # event takes no more than `_CHEAP_BATCH_S` on average.  To put one off takes as long as
 # twenty pulses that arrive together.  (Fifty take 50 us, and on a busy machine, in a
 # shared turn, 100.)  Not for new or refused connections: thousands may come at once.
+# Nor for accounts with more connections than a relay has, which need not be a crowd to
+# make turns so long that Nimbus falls behind: it reads a hundred heartbeats a second.
 _CHEAP_BATCHES_S: Final = 0.006
 _CHEAP_BATCH_S: Final = 0.00012
+_FEW_CONNECTIONS: Final = 2
 # How long the backlog is served if no cheap request is ready: one that arrives
 # meanwhile waits for it.
 _COSTLY_TURN_S: Final = 2 * limits.TURN_S
@@ -419,8 +422,9 @@ class FairTurns:
         if not self._spending.is_crowded:
             if connection.cost_class == 0:
                 return _CHEAP_TURN_S if self._is_even else _UNEVEN_TURN_S
-            is_known = connection.protocol.is_known
-            if is_known and served_s <= served * _CHEAP_BATCH_S:
+            is_cheap = served_s <= served * _CHEAP_BATCH_S
+            is_lone = connection.account.connections <= _FEW_CONNECTIONS
+            if is_cheap and is_lone and connection.protocol.is_known:
                 return _CHEAP_BATCHES_S
         return limits.TURN_S / 2
 

@@ -528,6 +528,20 @@ def test_second_stop_shortens_the_first() -> None:
         hand.turn_until(lambda: connection.is_closed)
 
 
+def test_stop_resets_all_that_are_left_when_its_time_is_over() -> None:
+    """Each of them is counted, and whoever is in the middle of a request is told."""
+    with Hand() as hand:
+        peers = [hand.connect() for _ in range(3)]
+        for peer, _ in peers:
+            peer.send(PULSE[:10])
+        hand.thread.stop(0.0)
+        hand.turn_until(lambda: not hand.thread.connections)
+        assert [connection.is_closed for _, connection in peers] == [True] * 3
+        assert [peer.ended() for peer, _ in peers] == ["reset"] * 3
+        assert hand.figures.connections == 0
+        assert (hand.figures.ended, hand.figures.ended_by_stop) == (3, 3)
+
+
 def test_health_check_leaves_no_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

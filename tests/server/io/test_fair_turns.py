@@ -113,15 +113,20 @@ def test_cheap_requests_are_served_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event_s", "are_workers", "is_any_put_off"),
-    [(110e-6, True, False), (110e-6, False, True), (130e-6, True, True)],
+    ("event_s", "hosts", "are_workers", "is_any_put_off"),
+    [
+        (110e-6, 50, True, False),
+        (130e-6, 50, True, True),
+        (110e-6, 10, True, True),
+        (110e-6, 50, False, True),
+    ],
 )
-def test_cheap_batches_of_workers_are_not_put_off(
-    event_s: float, are_workers: bool, is_any_put_off: bool
+def test_cheap_batches_of_lone_workers_are_not_put_off(
+    event_s: float, hosts: int, are_workers: bool, is_any_put_off: bool
 ) -> None:
     """To put off fifty pulses that come at once takes as long as to answer twenty."""
     with Hand() as hand:
-        peers = [hand.connect(host=f"10.0.1.{number}") for number in range(50)]
+        peers = [hand.connect(host=f"10.0.1.{number % hosts}") for number in range(50)]
         _, other = hand.connect(host="10.0.0.2")
         if are_workers:
             _send_all(peers, 0, PULSE * 2)
