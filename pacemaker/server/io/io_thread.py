@@ -594,8 +594,7 @@ class IoThread(threading.Thread):
         """Reset every connection that is left when the time of a stop is over.
 
         Nothing is done for the end of a single one (`forget`), as this thread ends with
-        them.  That would take several times as long as closing a socket, and a process
-        with 60,000 connections would end seconds late.
+        them.  That would take as long again: with 18,000 connections, 0.2 s.
         """
         count = len(self.connections)
         for connection in self.connections.values():
