@@ -298,7 +298,7 @@ class ServerProtocol:
             self._pending_requests.on_release = function
 
     @property
-    def is_known(self) -> bool:
+    def is_worker_or_reader(self) -> bool:
         """Whether the peer has read, or has sent two consecutive pulses to one key."""
         return self._pulse_fast_path is not None or self._read_fast_path is not None
 

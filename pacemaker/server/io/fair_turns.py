@@ -73,11 +73,12 @@ _CHEAP_TURN_S: Final = 0.05
 _UNEVEN_FROM_S: Final = 0.005
 _UNEVEN_TURN_S: Final = 0.004
 # The same for workers and readers that have sent several requests at once, while an
-# event takes no more than `_CHEAP_BATCH_S` on average.  To put one off takes as long as
-# twenty pulses that arrive together.  (Fifty take 50 us, and on a busy machine, in a
-# shared turn, 100.)  Not for new or refused connections: thousands may come at once.
-# Nor for accounts with more connections than a relay has, which need not be a crowd to
-# make turns so long that Nimbus falls behind: it reads a hundred heartbeats a second.
+# event takes no more than `_CHEAP_BATCH_S` on average.  To put one off takes about as
+# long as fifteen pulses that arrive together.  (Fifty take 50 us, and on a busy
+# machine, in a shared turn, 100.)  Not for new or refused connections: thousands may
+# come at once.  Nor for accounts with more connections than a relay has, which need not
+# be a crowd to make turns so long that Nimbus falls behind: it reads a hundred
+# heartbeats a second.
 _CHEAP_BATCHES_S: Final = 0.006
 _CHEAP_BATCH_S: Final = 0.00012
 _FEW_CONNECTIONS: Final = 2
@@ -424,7 +425,7 @@ class FairTurns:
                 return _CHEAP_TURN_S if self._is_even else _UNEVEN_TURN_S
             is_cheap = served_s <= served * _CHEAP_BATCH_S
             is_lone = connection.account.connections <= _FEW_CONNECTIONS
-            if is_cheap and is_lone and connection.protocol.is_known:
+            if is_cheap and is_lone and connection.protocol.is_worker_or_reader:
                 return _CHEAP_BATCHES_S
         return limits.TURN_S / 2
 

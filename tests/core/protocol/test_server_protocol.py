@@ -273,16 +273,16 @@ def test_fast_path_is_only_there_between_requests(usual: bytes, behind: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("requests", "is_known"),
+    ("requests", "is_worker_or_reader"),
     [(READ, True), (PULSE, False), (PULSE * 2, True), (NO_REQUEST, False)],
 )
 def test_worker_and_reader_are_known_by_what_they_have_sent(
-    requests: bytes, is_known: bool
+    requests: bytes, is_worker_or_reader: bool
 ) -> None:
     """A worker sends pulses to one key; somebody who floods us sends other things."""
     server = new_protocol()
     server.receive_data(requests)
-    assert server.is_known == is_known
+    assert server.is_worker_or_reader == is_worker_or_reader
 
 
 @pytest.mark.parametrize("usual", [PULSE, READ])

@@ -542,6 +542,22 @@ def test_stop_resets_all_that_are_left_when_its_time_is_over() -> None:
         assert (hand.figures.ended, hand.figures.ended_by_stop) == (3, 3)
 
 
+def test_stop_ends_although_a_connection_cannot_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fault of ours in the last turn is no reason to stay for ever."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:10])
+        with monkeypatch.context() as patched:
+            patched.setattr(Connection, "abandon", None)
+            hand.thread.stop(0.0)
+            with pytest.raises(TypeError):
+                hand.turn_until(lambda: not hand.thread.connections)
+        assert not hand.thread.connections
+        connection._sock.close()
+
+
 def test_health_check_leaves_no_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -124,7 +124,7 @@ def test_cheap_requests_are_served_first() -> None:
 def test_cheap_batches_of_lone_workers_are_not_put_off(
     event_s: float, hosts: int, are_workers: bool, is_any_put_off: bool
 ) -> None:
-    """To put off fifty pulses that come at once takes as long as to answer twenty."""
+    """To put off fifty pulses that come at once takes as long as to answer fifteen."""
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.1.{number % hosts}") for number in range(50)]
         _, other = hand.connect(host="10.0.0.2")
