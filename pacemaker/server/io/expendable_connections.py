@@ -4,7 +4,9 @@ A connection is expendable if it has never sent a byte, or if it was refused and
 peer has not closed its end yet.
 
 The acceptor promises room for a new connection before the thread has made it.  In a
-flood, it would otherwise promise the same room many times.
+flood, it would otherwise promise the same room many times.  A new connection that is to
+replace one of its own address takes no room from other addresses: if there is none left
+to replace, it goes itself.
 
 This module does no I/O.
 """
@@ -42,8 +44,8 @@ _T = TypeVar("_T", bound=Expendable)
 class ExpendableConnections(Generic[_T]):
     """The expendable connections of one I/O thread.
 
-    Any thread may call `promise` and read `unpromised_count` and `has_unpromised`; only
-    the I/O thread may call the rest.
+    Any thread may call `promise` and `promise_replacement`, and read `unpromised_count`
+    and `has_unpromised`; only the I/O thread may call the rest.
     """
 
     def __init__(self) -> None:
@@ -52,16 +54,18 @@ class ExpendableConnections(Generic[_T]):
         # time.  (To find the oldest, a dict would have to pass all that were removed.)
         self._by_address: dict[Account, OrderedDict[_T, None]] = {}
         self._promised = _Promises()
+        self._to_replace = _Promises()
 
     @property
     def unpromised_count(self) -> int:
-        """How many may still be closed to make room."""
+        """How many may still be closed to make room for any address."""
         return self._size - self._promised.total
 
     def has_unpromised(self, account: Account) -> bool:
         """Return whether one of an account's address may still be closed for room."""
         of_address = self._by_address.get(account.address_account, ())
-        return len(of_address) > self._promised.count(account)
+        promises = self._promised.count(account) + self._to_replace.count(account)
+        return len(of_address) > promises
 
     def promise(self, account: Account | None = None) -> None:
         """Promise that one will be closed.
@@ -72,15 +76,27 @@ class ExpendableConnections(Generic[_T]):
         """
         self._promised.add(account)
 
-    def withdraw(self, account: Account | None) -> None:
-        """Withdraw a promise, because nobody needs the room any more."""
-        self._promised.remove(account)
-
-    def close_promised(
-        self, account: Account | None, other_than: _T | None = None
-    ) -> bool:
+    def close_promised(self, account: Account | None) -> bool:
         """Keep a promise, if possible; return whether a connection was closed."""
         self._promised.remove(account)
+        return self._close_oldest(account)
+
+    def promise_replacement(self, account: Account) -> None:
+        """Promise that one of an account's address will be closed for a new one."""
+        self._to_replace.add(account)
+
+    def withdraw_replacement(self, account: Account) -> None:
+        """Withdraw a promise, because the new connection was not opened."""
+        self._to_replace.remove(account)
+
+    def replace_promised(self, new: _T) -> bool:
+        """Keep the promise to a new connection; return whether another was closed."""
+        self._to_replace.remove(new.account)
+        return self._close_oldest(new.account, other_than=new)
+
+    def _close_oldest(
+        self, account: Account | None, other_than: _T | None = None
+    ) -> bool:
         oldest = itertools.islice(self._oldest(account), _MAX_TRIED)
         for connection in tuple(oldest):
             if connection is other_than:

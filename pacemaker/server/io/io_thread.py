@@ -152,7 +152,7 @@ class IoThread(threading.Thread):
                 because all of them have sent something by now, the new one goes.
         """
         if replaces is Replaced.EXPENDABLE_OF_ADDRESS:
-            self._expendable.promise(account)
+            self._expendable.promise_replacement(account)
         self._handed_over += 1
         arrival = AcceptedSocket(sock, peer, account, self._handed_over, replaces)
         self._handoff.add(arrival)
@@ -520,8 +520,8 @@ class IoThread(threading.Thread):
                 self._replace_costly(connection)
         elif replaces is Replaced.EXPENDABLE_OF_ADDRESS:
             if connection is None:
-                self._expendable.withdraw(account)
-            elif not self._expendable.close_promised(account, other_than=connection):
+                self._expendable.withdraw_replacement(account)
+            elif not self._expendable.replace_promised(connection):
                 connection.close_to_make_room(OVER_SHARE)
 
     def _replace_costly(self, connection: Connection) -> None:

@@ -29,12 +29,17 @@ class Connection:
 
 
 def _close_one(
-    expendable: ExpendableConnections[Connection],
-    account: Account | None,
-    other_than: Connection | None = None,
+    expendable: ExpendableConnections[Connection], account: Account | None
 ) -> bool:
     expendable.promise(account)
-    return expendable.close_promised(account, other_than)
+    return expendable.close_promised(account)
+
+
+def _replace_one(
+    expendable: ExpendableConnections[Connection], new: Connection
+) -> bool:
+    expendable.promise_replacement(new.account)
+    return expendable.replace_promised(new)
 
 
 def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
@@ -97,9 +102,9 @@ def test_new_connection_does_not_make_room_for_itself() -> None:
     expendable: ExpendableConnections[Connection] = ExpendableConnections()
     account = Account("a")
     new = Connection(expendable, account)
-    assert not _close_one(expendable, account, other_than=new)
+    assert not _replace_one(expendable, new)
     other = Connection(expendable, account)
-    assert _close_one(expendable, account, other_than=new)
+    assert _replace_one(expendable, new)
     assert [each.is_closed for each in (new, other)] == [False, True]
 
 
@@ -119,13 +124,37 @@ def test_room_is_promised_only_once() -> None:
         0,
         False,
     )
-    expendable.withdraw(account)
-    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
-        1,
-        True,
-    )
     assert expendable.close_promised(ANY)
-    assert expendable.unpromised_count == 1
+    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
+        0,
+        False,
+    )
+
+
+def test_connections_that_replace_others_leave_the_room_to_other_addresses() -> None:
+    """If a flood comes faster than it is opened, a new worker still finds room."""
+    expendable: ExpendableConnections[Connection] = ExpendableConnections()
+    flood = Account("flood")
+    old = Connection(expendable, flood)
+    expendable.promise_replacement(flood)
+    assert (expendable.unpromised_count, expendable.has_unpromised(flood)) == (1, False)
+    assert _close_one(expendable, ANY)
+    assert old.is_closed
+    # The connection of the flood finds nothing left to replace, and has to go itself.
+    assert not expendable.replace_promised(Connection(expendable, flood))
+
+
+def test_room_is_not_promised_twice_within_an_address() -> None:
+    """Each new connection of an address replaces another one, until it is opened."""
+    expendable: ExpendableConnections[Connection] = ExpendableConnections()
+    account = Account("a")
+    for _ in range(2):
+        Connection(expendable, account)
+    expendable.promise(account)
+    expendable.promise_replacement(account)
+    assert not expendable.has_unpromised(account)
+    expendable.withdraw_replacement(account)
+    assert expendable.has_unpromised(account)
 
 
 def test_silent_connection_that_is_refused_counts_once() -> None:
