@@ -43,7 +43,8 @@ class Peer:
         login: authenticates the connection first; None if that is not needed.
 
     Attributes:
-        is_connected: whether the kernel has reported that it is connected.
+        is_connected: whether it is known to be connected: the kernel has reported it,
+            or taken what was sent.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Peer:
         with contextlib.suppress(BlockingIOError):
             while self._out:
                 del self._out[: self.sock.send(self._out)]
+                self.is_connected = True
         wanted = select.EPOLLIN | (select.EPOLLOUT if self._out else 0)
         if wanted != self._interest:
             self._interest = wanted
