@@ -1,5 +1,7 @@
 """The store of heartbeats: all keys behind one lock.
 
+Only a repeated read of a key takes no lock (`Store.get_at`).
+
 `core.store.trie` has the keys and their values, `core.store.budget` has the totals and
 decides who may store how much, and `core.store.detached` frees deleted subtrees.  The
 store guards all three with its lock.
@@ -284,14 +286,22 @@ class Store:
 
         Args:
             key: the key.
-            handle: the key's handle.  Any number of threads may pass the same one,
-                because it is used under the store's lock only.
+            handle: the key's handle.  Any number of threads may pass the same one: it
+                is changed under the store's lock only, the leaf before the epoch.
         """
+        # Without the lock, which would take 0.13 of the 0.9 us that Nimbus's reads take
+        # here and in `ReadFastPath`.  So the order matters.  The leaf is read after the
+        # epoch, so it was found in that epoch or in a later one.  If the store is still
+        # in that epoch afterwards, no subtree was detached in between.  A delete of the
+        # key alone clears the account before the value.  So if both checks succeed, the
+        # value was the key's when it was read.
+        epoch = handle.epoch
+        leaf = handle.leaf
+        value = leaf.value
+        # As in `put_at`, but here it does not matter who has written the key.
+        if leaf.account is not None and epoch == self._epoch:
+            return value
         with self._lock:
-            leaf = handle.leaf
-            # As in `put_at`, but here it does not matter who has written the key.
-            if leaf.account is not None and handle.epoch == self._epoch:
-                return leaf.value
             segments = split(key)
             found = None if segments is None else self._trie.leaf_at(segments)
             if found is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -712,6 +714,104 @@ def test_threads_leave_a_sound_store() -> None:
         store.delete(path)
         assert store.get_at(path, shared[path]) is None
     assert_empty(store)
+
+
+READ = "/w/t/0"
+
+
+@contextlib.contextmanager
+def called_between_instructions(
+    function: Callable[..., object], call: Callable[[], None]
+) -> Iterator[None]:
+    """Call something before each instruction of a function of the store."""
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is not function.__code__:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            call()
+        return trace
+
+    tracer = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
+
+
+def unread(store: Store, handle: LeafHandle) -> None:
+    """Store a key that nobody has read."""
+    store.put(READ, b"old")
+
+
+def read_before(store: Store, handle: LeafHandle) -> None:
+    """Store a key, and read it."""
+    store.put(READ, b"old")
+    store.get_at(READ, handle)
+
+
+def moved(store: Store, handle: LeafHandle) -> None:
+    """Store and read a key; delete its directory, and store it again."""
+    store.put(READ, b"older")
+    store.get_at(READ, handle)
+    store.delete_all("/w")
+    store.put(READ, b"old")
+
+
+@pytest.mark.parametrize("first", [unread, read_before, moved])
+@pytest.mark.parametrize("delete", [None, Store.delete, Store.delete_all])
+@pytest.mark.parametrize("is_put", [False, True])
+def test_read_without_the_lock_finds_what_was_there_before_or_after(
+    first: Callable[[Store, LeafHandle], None],
+    delete: Callable[[Store, str], None] | None,
+    is_put: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever other threads do between two instructions of the read."""
+    # The leaves of a detached subtree keep their values.
+    monkeypatch.setattr(detached, "FREED_PER_STEP", 0)
+
+    def read_meanwhile(number: int) -> bool:
+        """Read, and do it before one of the instructions, if there are as many."""
+        store, handle, left = Store(), LeafHandle(), number
+
+        def count_down() -> None:
+            nonlocal left
+            # Other threads would have to wait for the lock.
+            if not store._lock.locked():
+                left -= 1
+                if left == -1:
+                    if delete is not None:
+                        delete(store, READ)
+                    if is_put:
+                        store.put(READ, b"new")
+                    store.get_at(READ, handle)
+
+        first(store, handle)
+        with called_between_instructions(Store.get_at, count_down):
+            value = store.get_at(READ, handle)
+        assert value in (b"old", store.get(READ))
+        return left < 0
+
+    numbers = itertools.takewhile(read_meanwhile, itertools.count())
+    assert max(numbers) > 10
+
+
+def test_key_that_is_deleted_does_not_look_empty() -> None:
+    """A read without the lock may come between any two instructions of the delete."""
+    store, handle = Store(), LeafHandle()
+    read_before(store, handle)
+    seen = set[bytes | None]()
+
+    def look() -> None:
+        leaf = handle.leaf
+        seen.add(None if leaf.account is None else leaf.value)
+
+    with called_between_instructions(Store._delete_leaf, look):
+        store.delete(READ)
+    assert seen == {b"old", None}
 
 
 # --- keys that are awaited --------------------------------------------------
