@@ -97,6 +97,7 @@ class ExpendableConnections(Generic[_T]):
     def _close_oldest(
         self, account: Account | None, other_than: _T | None = None
     ) -> bool:
+        """Close the oldest that still can be closed; return whether there was one."""
         oldest = itertools.islice(self._oldest(account), _MAX_TRIED)
         for connection in tuple(oldest):
             if connection is other_than:

@@ -424,8 +424,8 @@ class FairTurns:
             if connection.cost_class == 0:
                 return _CHEAP_TURN_S if self._is_even else _UNEVEN_TURN_S
             is_cheap = served_s <= served * _CHEAP_BATCH_S
-            is_lone = connection.account.connections <= _FEW_CONNECTIONS
-            if is_cheap and is_lone and connection.protocol.is_worker_or_reader:
+            are_few = connection.account.connections <= _FEW_CONNECTIONS
+            if is_cheap and are_few and connection.protocol.is_worker_or_reader:
                 return _CHEAP_BATCHES_S
         return limits.TURN_S / 2
 

@@ -545,7 +545,7 @@ def test_stop_resets_all_that_are_left_when_its_time_is_over() -> None:
 def test_stop_ends_although_a_connection_cannot_be_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fault of ours in the last turn is no reason to stay for ever."""
+    """A fault of ours in the last turn does not keep the thread alive."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE[:10])

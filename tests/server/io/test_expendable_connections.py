@@ -42,6 +42,13 @@ def _replace_one(
     return expendable.replace_promised(new)
 
 
+def _room(
+    expendable: ExpendableConnections[Connection], account: Account
+) -> tuple[int, bool]:
+    """Return how much room is left for any address, and whether this one has some."""
+    return expendable.unpromised_count, expendable.has_unpromised(account)
+
+
 def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
     """A new worker is not closed because of a crowd from another host."""
     expendable: ExpendableConnections[Connection] = ExpendableConnections()
@@ -115,20 +122,11 @@ def test_room_is_promised_only_once() -> None:
     for _ in range(2):
         Connection(expendable, account)
     expendable.promise(account)
-    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
-        1,
-        True,
-    )
+    assert _room(expendable, account) == (1, True)
     expendable.promise(ANY)
-    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
-        0,
-        False,
-    )
+    assert _room(expendable, account) == (0, False)
     assert expendable.close_promised(ANY)
-    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
-        0,
-        False,
-    )
+    assert _room(expendable, account) == (0, False)
 
 
 def test_connections_that_replace_others_leave_the_room_to_other_addresses() -> None:
@@ -137,7 +135,7 @@ def test_connections_that_replace_others_leave_the_room_to_other_addresses() -> 
     flood = Account("flood")
     old = Connection(expendable, flood)
     expendable.promise_replacement(flood)
-    assert (expendable.unpromised_count, expendable.has_unpromised(flood)) == (1, False)
+    assert _room(expendable, flood) == (1, False)
     assert _close_one(expendable, ANY)
     assert old.is_closed
     # The connection of the flood finds nothing left to replace, and has to go itself.
