@@ -14,6 +14,10 @@ _Connection = TypeVar("_Connection", contravariant=True)
 class ConnectionOwner(Protocol[_Connection]):
     """What a connection needs from the I/O thread that owns it."""
 
+    @property
+    def is_memory_plentiful(self) -> bool:
+        """Whether all buffers together hold little of what they may."""
+
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 

@@ -256,6 +256,11 @@ class IoThread(threading.Thread):
         """Change the epoll events that a connection's descriptor waits for."""
         self._epoll.modify(fd, interest)
 
+    @property
+    def is_memory_plentiful(self) -> bool:
+        """Whether all buffers together hold little of what they may."""
+        return self._budget.is_nearly_unused
+
     def run_sasl_step(self, connection: Connection) -> None:
         """Run the connection's pending SASL step."""
         self._steps.run_step(connection)

@@ -261,6 +261,40 @@ def test_connection_reads_a_large_frame_in_large_parts(
     assert asked[-1] == limits.READ_BYTES
 
 
+def test_connection_asks_for_what_has_arrived_once_buffers_hold_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then a read of a large frame leaves no hole behind it in the heap."""
+    large_reads: list[tuple[int, int]] = []
+    read = os.read
+
+    def note_and_read(fd: int, size: int) -> bytes:
+        data = read(fd, size)
+        if fd == connection.fd and size != limits.READ_BYTES:
+            large_reads.append((size, len(data)))
+        return data
+
+    big = wire.send_pulse("/w/t/1", b"x" * 2 * limits.LARGE_READ_BYTES, 5)
+    with Hand(budget_bytes=2 * limits.LARGE_READ_BYTES + 2**20) as hand:
+        other, other_connection = hand.connect()
+        other.send(big[: limits.LARGE_READ_BYTES])
+        held = other_connection.protocol.frames
+        hand.turn_until(lambda: held.unread_bytes == limits.LARGE_READ_BYTES)
+        peer, connection = hand.connect()
+        monkeypatch.setattr(os, "read", note_and_read)
+        peer.send(big[:10])
+        hand.thread.turn()
+        half = len(big) // 2
+        peer.send(big[10:half])
+        hand.turn_until(lambda: connection.protocol.frames.unread_bytes == half)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+    assert len(large_reads) > 1
+    # The last read finds the end of the stream, for which it has to ask for something.
+    assert all(asked == got for asked, got in large_reads[:-1])
+    assert large_reads[-1] == (1, 0)
+
+
 def _fill(hand: Hand, details: bytes) -> None:
     hand.store.put("/w/t/1", details)
 

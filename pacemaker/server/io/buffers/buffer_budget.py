@@ -170,6 +170,11 @@ class BufferBudget(Generic[_Holder]):
         """The bytes that all holders hold together."""
         return self._total_bytes
 
+    @property
+    def is_nearly_unused(self) -> bool:
+        """Whether so little is held that holes between the buffers do no harm."""
+        return self._total_bytes < _HOLES_SHARE * self.budget_bytes
+
     def take_freed_bytes(self) -> int:
         """Return how far the total has fallen from its peak, and reset the peak."""
         with self._lock:

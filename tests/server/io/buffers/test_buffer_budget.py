@@ -234,6 +234,18 @@ def test_freed_bytes_are_counted_from_the_peak_since_the_last_call() -> None:
     assert budget.take_freed_bytes() == 0
 
 
+def test_budget_is_nearly_unused_below_an_eighth() -> None:
+    """Whoever holds it, and again once it is freed."""
+    budget: BufferBudget[str] = BufferBudget(800)
+    budget.update("a", A, 60, 0.0)
+    budget.update("b", A, 39, 0.0)
+    assert budget.is_nearly_unused
+    budget.update("b", A, 40, 0.0)
+    assert not budget.is_nearly_unused
+    budget.update("b", A, 0, 0.0)
+    assert budget.is_nearly_unused
+
+
 def test_pages_are_given_back_for_each_eighth_of_the_budget() -> None:
     """Evicted bytes add up until they are an eighth, and start again from 0."""
     budget: BufferBudget[str] = BufferBudget(800)
