@@ -10,7 +10,7 @@ for good.  The replies to earlier requests are still sent.
 after each call, and when it may ask the fast path.
 
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
-more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
+more frames once `Outgoing` is full (ROOM).  The frames that follow
 stay unread until the replies are on their way.  (A worker's pulses to one key are
 answered together, without this check between them: a reply is smaller than its pulse.)
 
@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from itertools import groupby
 from typing import Final
 
 from pacemaker.core.accounts.account import (
@@ -46,7 +45,9 @@ from pacemaker.core.accounts.account import (
 from pacemaker.core.history.record import PeerRecord
 from pacemaker.core.protocol.contract import FastPath, Output, Wait
 from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.fast_paths import BYTES_PER_COST, FastPaths
 from pacemaker.core.protocol.large_list import LargeList
+from pacemaker.core.protocol.outgoing import Outgoing
 from pacemaker.core.protocol.peer_conduct import PeerConduct
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.phases import (
@@ -60,8 +61,6 @@ from pacemaker.core.protocol.phases import (
     next_phase,
 )
 from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
-from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS, PulseFastPath
-from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.protocol.sasl_step import SaslStep
 from pacemaker.errors import AuthenticationError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome
@@ -71,20 +70,13 @@ from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe
 
 _logger: Final = logging.getLogger(__name__)
 
-# Larger than any reply to a worker or to Nimbus, and small enough that thousands of
-# peers may leave their replies unread.
-MAX_OUTGOING_BYTES: Final = 256 * 1024
-
 # What one call may cost: a quarter of a millisecond.  The unit is a pulse that takes
 # the fast path (some 4 us).
 SLICE_COST: Final = 64
-# The costs of other messages in the same unit: a request as Storm writes it, a request
-# written in any other way, one run of a worker's pulses that are answered together, and
-# each 32 KiB of any message.
+# The costs of other messages in the same unit: a request as Storm writes it, and one
+# written in any other way.
 _REQUEST_COST: Final = 4
 _GENERAL_COST: Final = 8
-_PULSES_COST: Final = 16
-_BYTES_PER_COST: Final = 32 * 1024
 
 # Looked up once.  In CPython 3.11, each access to a member of an enum calls a function
 # written in Python, which would take a quarter of the time of a pulse.
@@ -129,16 +121,13 @@ class ServerProtocol:
         "_conduct",
         "_debug",
         "_dispatcher",
+        "_fast_paths",
         "_has_more",
         "_is_charged",
         "_large_list",
-        "_last_key",
         "_mechanism",
         "_outgoing",
-        "_outgoing_bytes",
         "_pending_requests",
-        "_pulse_fast_path",
-        "_read_fast_path",
         "account",
         "authenticated",
         "error",
@@ -166,20 +155,13 @@ class ServerProtocol:
         # is off.  If it is on, pulses do not take the fast paths.
         self._debug = _logger.debug if _logger.isEnabledFor(logging.DEBUG) else None
         self._mechanism = mechanism
-        self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
+        self._outgoing = Outgoing()
         self._pending_requests = pending_requests
         # Whether a request without a message id is pending.  The replies to such
         # requests must be in order, so no frame is read until then.
         self._awaits_answer = False
-        # Answers the pulses of a peer that has sent two consecutive pulses to one key.
-        # It is None while misses are held and once the phase is CLOSED.
-        self._pulse_fast_path: PulseFastPath | None = None
         # Only set while nothing is pending, because replies are sent in order.
         self.fast_path: FastPath | None = None
-        # Answers the reads of a peer that has sent one and may read.
-        self._read_fast_path: ReadFastPath | None = None
-        self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._large_list: LargeList | None = None
         self._conduct = PeerConduct(peer)
@@ -195,6 +177,8 @@ class ServerProtocol:
         self.account = account
         self.peer = peer
         self.peer_record = PeerRecord(peer)
+        # None is known while misses are held, and once the phase is CLOSED.
+        self._fast_paths = FastPaths(dispatcher, account, self.peer_record)
         self.phase = first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
@@ -278,7 +262,8 @@ class ServerProtocol:
         self._enter(PhaseEvent.FAILURE)
         self._has_more = False
         self._large_list = None
-        self._pulse_fast_path = self._read_fast_path = self.fast_path = None
+        self._fast_paths.clear()
+        self.fast_path = None
         self.sasl_step = None
         self.frames = FrameReader(0)
         self.close()
@@ -300,7 +285,7 @@ class ServerProtocol:
     @property
     def is_worker_or_reader(self) -> bool:
         """Whether the peer has read, or has sent two consecutive pulses to one key."""
-        return self._pulse_fast_path is not None or self._read_fast_path is not None
+        return self._fast_paths.first is not None
 
     @property
     def has_pending(self) -> bool:
@@ -315,7 +300,7 @@ class ServerProtocol:
         """The memory of unread bytes, a list that is being written, kept replies."""
         large_list = self._large_list
         listed_bytes = 0 if large_list is None else large_list.memory_bytes
-        return self.frames.unread_bytes + listed_bytes + self._outgoing_bytes
+        return self.frames.unread_bytes + listed_bytes + self._outgoing.size_bytes
 
     def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
         """Return the state, or None if closed or during a SASL exchange.
@@ -336,7 +321,7 @@ class ServerProtocol:
             self.phase is not _OPEN,
             self.user,
             held + listed + self.frames.unread,
-            unsent + b"".join(self._outgoing) + acks,
+            unsent + b"".join(self._outgoing.chunks) + acks,
         )
 
     def restore(self, snapshot: ProtocolSnapshot) -> None:
@@ -347,7 +332,7 @@ class ServerProtocol:
         self.user = snapshot.user
         self.frames.receive(snapshot.unread)
         if snapshot.unsent:
-            self._queue(snapshot.unsent)
+            self._outgoing.add(snapshot.unsent)
 
     def _output(self) -> Output:
         """Return the unsent replies and what to wait for; forget the replies."""
@@ -357,7 +342,7 @@ class ServerProtocol:
             or self._has_more
             or self._is_charged
             or self._awaits_answer
-            or self._outgoing_bytes >= MAX_OUTGOING_BYTES
+            or outgoing.is_full
             or self.frames.unread_bytes
         ):
             wait = self._wait()
@@ -372,13 +357,8 @@ class ServerProtocol:
         else:
             # Nothing is unread, and all replies leave with this call.
             wait = _REQUEST
-            self.fast_path = self._pulse_fast_path or self._read_fast_path
-        if outgoing:
-            self._outgoing = []
-            self._outgoing_bytes = 0
-            if len(outgoing) > 1:
-                return _join_small(outgoing), wait
-        return outgoing, wait
+            self.fast_path = self._fast_paths.first
+        return outgoing.take(), wait
 
     def _wait(self) -> Wait:
         """Decide what the owner has to wait for."""
@@ -387,7 +367,7 @@ class ServerProtocol:
             return Wait.END
         if phase is Phase.STEPPING:
             return Wait.SASL_STEP
-        if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
+        if self._outgoing.is_full:
             return Wait.ROOM
         if self._is_charged and self._charges >= KEYS_AND_LISTS_PER_CHARGE:
             # The connection's own count, not the account's.  Otherwise a worker that
@@ -420,9 +400,10 @@ class ServerProtocol:
 
     def _read_slice(self) -> None:
         self._has_more = False
+        outgoing, fast_paths = self._outgoing, self._fast_paths
         cost = 0
         try:
-            while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
+            while self.phase in READING and not outgoing.is_full:
                 if self._awaits_answer:
                     return
                 # A list comes before the next frame, since replies are in order.
@@ -437,13 +418,10 @@ class ServerProtocol:
                         self.frames.unread_bytes > 0
                     )
                     break
-                # The cost is the same for any number of pulses: they are checked, but
-                # only the last one is stored.
-                if self._pulse_fast_path is not None:
-                    pulses_cost = self._answer_pulses(self._pulse_fast_path)
-                    if pulses_cost:
-                        cost += pulses_cost
-                        continue
+                pulses_cost = fast_paths.answer_pulses(self.frames, outgoing)
+                if pulses_cost:
+                    cost += pulses_cost
+                    continue
                 frame = self.frames.next()
                 if frame is None:
                     return
@@ -465,13 +443,13 @@ class ServerProtocol:
             return False
         key, details, message_id = pulse
         self._dispatcher.store_pulse(key, details, self.account, self.peer_record)
-        self._queue(fast_codec.encode_pulse_ack(message_id))
-        self._note_key(key)
+        self._outgoing.add(fast_codec.encode_pulse_ack(message_id))
+        self._fast_paths.note_pulse(key)
         return True
 
     def _read_message(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""
-        size_cost = (end - start) // _BYTES_PER_COST
+        size_cost = (end - start) // BYTES_PER_COST
         if self._store_pulse(data, start, end):
             return 1 + size_cost
         debug = self._debug
@@ -489,59 +467,17 @@ class ServerProtocol:
                 return cost + size_cost
         if self._pending_requests is None:
             self._answer(message)
-            if message.type == messages.GET_PULSE and debug is None:
-                self._note_read()
+            is_read = self.authenticated and message.type == messages.GET_PULSE
+            if is_read and debug is None:
+                self._fast_paths.note_read()
         else:
             self._answer_now_or_later(self._pending_requests, message)
         return cost + size_cost
 
-    def _note_read(self) -> None:
-        """Prepare the fast path for a peer that has read, if it may read."""
-        if self.authenticated and self._read_fast_path is None:
-            self._read_fast_path = self._dispatcher.read_fast_path(self.peer_record)
-
-    def _note_key(self, key: str) -> None:
-        """Treat a peer that sends two consecutive pulses to one key as its worker."""
-        # Not after one pulse: what `PulseFastPath` prepares would be wasted on a peer
-        # that writes a different key each time.
-        if len(key) > MAX_KEY_CHARACTERS:
-            return
-        if key != self._last_key:
-            self._last_key = key
-        elif self._pulse_fast_path is None or self._pulse_fast_path.key != key:
-            # The earlier string: the history keeps that one, too.
-            self._pulse_fast_path = self._dispatcher.pulse_fast_path(
-                self._last_key, self.account, self.peer_record
-            )
-
-    def _answer_pulses(self, pulses: PulseFastPath) -> int:
-        """Answer the worker's next pulses; return the cost, 0 if none comes next."""
-        unread = self.frames.peek()
-        if unread is None:
-            return self._answer_pieces(pulses)
-        answered = pulses.answer_consecutive(*unread)
-        if answered is None:
-            return 0
-        end, count, replies = answered
-        self.frames.skip(end, count)
-        self._queue(replies)
-        return _PULSES_COST
-
-    def _answer_pieces(self, pulses: PulseFastPath) -> int:
-        """Answer a large pulse that has arrived in pieces, as `_answer_pulses` does."""
-        pieces = self.frames.pieces()
-        reply = None if pieces is None else pulses.answer_pieces(pieces)
-        if reply is None:
-            return 0
-        size_bytes = self.frames.unread_bytes
-        self.frames.skip_pieces()
-        self._queue(reply)
-        return 1 + size_bytes // _BYTES_PER_COST
-
     def _begin_batch(self, pending_requests: PendingRequests) -> None:
         if pending_requests.is_over:
             self._pending_requests = None
-        elif not self._outgoing:
+        elif not self._outgoing.chunks:
             # The replies of the last batch were returned to be sent, so they can no
             # longer be removed.  While some are pending, the batch goes on: the
             # indices in it refer to `_outgoing`.
@@ -562,23 +498,19 @@ class ServerProtocol:
                 self._answer(message)
             return
         # Any request supersedes an earlier one with the same id: the client would
-        # mistake the earlier reply for the reply to this request.  The chunk is emptied
-        # and not removed, so that the other indices stay valid.
-        for number in pending_requests.supersede(message):
-            self._outgoing_bytes -= len(self._outgoing[number])
-            self._outgoing[number] = b""
+        # mistake the earlier reply for the reply to this request.
+        self._outgoing.withdraw(pending_requests.supersede(message))
         if pending_requests.answer_later(message, self.authenticated):
             _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
             return
-        first = len(self._outgoing)
+        chunks = self._outgoing.chunks
+        first = len(chunks)
         self._answer(message)
         if self.authenticated and message.type == messages.GET_PULSE:
-            pending_requests.note_answered(
-                message_id, range(first, len(self._outgoing))
-            )
+            pending_requests.note_answered(message_id, range(first, len(chunks)))
 
     def _answer_released(self, pending_requests: PendingRequests) -> None:
-        while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._large_list is None:
+        while not self._outgoing.is_full and self._large_list is None:
             message = pending_requests.next_released()
             if message is None:
                 return
@@ -637,27 +569,10 @@ class ServerProtocol:
         if chunks is not None:
             self._large_list = None
             for chunk in chunks:
-                self._queue(chunk)
+                self._outgoing.add(chunk)
 
     def _send(self, message: Message) -> None:
         if self._debug is not None:
             self._debug("%s: sends %s", self.peer, describe(message))
         for chunk in fast_codec.encode(message) or (messages.encode(message),):
-            self._queue(chunk)
-
-    def _queue(self, data: bytes) -> None:
-        self._outgoing.append(data)
-        self._outgoing_bytes += len(data)
-
-
-def _join_small(chunks: list[bytes]) -> list[bytes]:
-    """Join neighbouring small chunks; do not copy large ones."""
-    joined: list[bytes] = []
-    for is_large, run in groupby(chunks, key=_is_large):
-        small_or_large = list(run)
-        joined += small_or_large if is_large else [b"".join(small_or_large)]
-    return joined
-
-
-def _is_large(chunk: bytes) -> bool:
-    return len(chunk) >= fast_codec.LARGE_VALUE_BYTES
+            self._outgoing.add(chunk)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.core.protocol.contract import Wait
+from pacemaker.core.protocol.outgoing import MAX_OUTGOING_BYTES
 from pacemaker.core.protocol.phases import Phase
-from pacemaker.core.protocol.server_protocol import MAX_OUTGOING_BYTES
 from tests.core.protocol.collecting import Collecting
 from tests.core.protocol.held_read_loop import (
     ACK,

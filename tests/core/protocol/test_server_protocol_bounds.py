@@ -8,7 +8,8 @@ import pytest
 
 from pacemaker.core.accounts.account import KEYS_AND_LISTS_PER_CHARGE, Account
 from pacemaker.core.protocol.contract import Wait
-from pacemaker.core.protocol.server_protocol import MAX_OUTGOING_BYTES, SLICE_COST
+from pacemaker.core.protocol.outgoing import MAX_OUTGOING_BYTES
+from pacemaker.core.protocol.server_protocol import SLICE_COST
 from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     LimitError,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pacemaker.core.protocol.outgoing import MAX_OUTGOING_BYTES
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
-from pacemaker.core.protocol.server_protocol import (
-    MAX_OUTGOING_BYTES,
-)
 from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     OutOfPlaceError,

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from pacemaker.core.protocol import server_protocol
+from pacemaker.core.protocol import outgoing
 from pacemaker.core.protocol.contract import Output
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.server.io import limits
@@ -518,7 +518,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A stop does not reset a connection before its read requests are answered."""
-    monkeypatch.setattr(server_protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
+    monkeypatch.setattr(outgoing, "MAX_OUTGOING_BYTES", 10 * len(ACK))
     # Pulses to one key would be answered together.
     other = wire.send_pulse("/w/t/2", b"beat", 5)
     with Hand() as hand:
