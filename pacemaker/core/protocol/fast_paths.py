@@ -31,6 +31,9 @@ class FastPaths:
         dispatcher: makes them.
         account: the account of the peer's address.
         peer_record: the connection, as the history knows it.
+
+    Attributes:
+        first: the one that may answer the next request; None if there is none.
     """
 
     __slots__ = (
@@ -40,6 +43,7 @@ class FastPaths:
         "_peer_record",
         "_pulses",
         "_reads",
+        "first",
     )
 
     def __init__(
@@ -51,11 +55,7 @@ class FastPaths:
         self._last_key: str | None = None
         self._pulses: PulseFastPath | None = None
         self._reads: ReadFastPath | None = None
-
-    @property
-    def first(self) -> FastPath | None:
-        """The one that may answer the next request; None if there is none."""
-        return self._pulses or self._reads
+        self.first: FastPath | None = None
 
     def note_pulse(self, key: str) -> None:
         """Take note of a pulse that has taken none of them."""
@@ -67,7 +67,7 @@ class FastPaths:
             self._last_key = key
         elif self._pulses is None or self._pulses.key != key:
             # The earlier string: the history keeps that one, too.
-            self._pulses = self._dispatcher.pulse_fast_path(
+            self.first = self._pulses = self._dispatcher.pulse_fast_path(
                 self._last_key, self._account, self._peer_record
             )
 
@@ -75,10 +75,11 @@ class FastPaths:
         """Take note of a read by a peer that may read."""
         if self._reads is None:
             self._reads = self._dispatcher.read_fast_path(self._peer_record)
+            self.first = self._pulses or self._reads
 
     def clear(self) -> None:
         """Forget what the peer has sent, because nothing more is read."""
-        self._pulses = self._reads = None
+        self._pulses = self._reads = self.first = None
 
     def answer_pulses(self, frames: FrameReader, outgoing: Outgoing) -> int:
         """Answer the worker's next pulses, if there is a worker and pulses come next.

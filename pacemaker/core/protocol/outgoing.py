@@ -16,26 +16,27 @@ MAX_OUTGOING_BYTES: Final = 256 * 1024
 class Outgoing:
     """The replies in the order in which they are sent, in chunks.
 
+    Only the methods change the attributes.
+
     Attributes:
-        chunks: the chunks; only the methods change them.
+        chunks: the chunks.
         size_bytes: their total size.
+        is_full: whether no more requests may be read before these replies are sent.
     """
 
-    __slots__ = ("chunks", "size_bytes")
+    __slots__ = ("chunks", "is_full", "size_bytes")
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.size_bytes = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more requests may be read before these replies are sent."""
-        return self.size_bytes >= MAX_OUTGOING_BYTES
+        # Not a property: it is asked four times for each request.
+        self.is_full = False
 
     def add(self, chunk: bytes) -> None:
         """Add a chunk at the end."""
         self.chunks.append(chunk)
         self.size_bytes += len(chunk)
+        self.is_full = self.size_bytes >= MAX_OUTGOING_BYTES
 
     def withdraw(self, numbers: Iterable[int]) -> None:
         """Withdraw some chunks, by their indices.
@@ -45,6 +46,7 @@ class Outgoing:
         for number in numbers:
             self.size_bytes -= len(self.chunks[number])
             self.chunks[number] = b""
+        self.is_full = self.size_bytes >= MAX_OUTGOING_BYTES
 
     def take(self) -> Sequence[bytes]:
         """Return the chunks, with small neighbours joined, and forget them."""
@@ -52,6 +54,7 @@ class Outgoing:
         if chunks:
             self.chunks = []
             self.size_bytes = 0
+            self.is_full = False
         return _join_small(chunks) if len(chunks) > 1 else chunks
 
 
