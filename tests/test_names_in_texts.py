@@ -1,7 +1,7 @@
 """Names in docstrings, comments and docs/design.md: each one still exists.
 
 A name counts if it is in backticks and its first part is a room, a module or a class of
-the package: `core.store`, `limits.TURN_S`, `Store.put`, and in docs/design.md also
+the package: `core.store`, `limits.ACCEPT_S`, `Store.put`, and in docs/design.md also
 `io/limits`.  Other dotted names are Storm's keys, or of other libraries.
 """
 
@@ -160,7 +160,7 @@ def test_name_without_a_place_is_found(name: str) -> None:
     "name",
     [
         "core.store.trie",
-        "limits.TURN_S",
+        "limits.ACCEPT_S",
         "pacemaker.relay.servers",
         "select.epoll",
         "store.py",

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
+from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import ConnectionEnd
 
 
@@ -227,7 +228,7 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
         close=CloseMode.FIN,
     ),
     Ending.STOPPED: EndingRule(
-        decided_by="`IoThread`",
+        decided_by="`Stop`",
         when="a stop, once `drain` has answered what came or the time is up",
         replies=ReplyFlush.ALL,
         close=CloseMode.RESET,
@@ -288,8 +289,24 @@ OWN_FIGURES: Final[Mapping[Ending, str]] = {
 }
 
 
-def counted_as(ending: Ending, is_stopping: bool) -> EndingRule:
-    """Return the rule that says how an ending is counted and recorded."""
-    if is_stopping and ending is not Ending.FAULT:
-        ending = Ending.STOPPED
-    return ENDINGS[ending]
+def count_end(
+    figures: Figures, ending: Ending, is_stopping: bool
+) -> ConnectionEnd | None:
+    """Count the end of a connection.
+
+    Args:
+        figures: the counters of its thread.
+        ending: why it ended.
+        is_stopping: whether the thread stops.
+
+    Returns:
+        How the history records the end; None if it does not.
+    """
+    is_stop = is_stopping and ending is not Ending.FAULT
+    rule = ENDINGS[Ending.STOPPED if is_stop else ending]
+    figures.connections -= 1
+    figures.ended += 1
+    for name in (rule.counter, OWN_FIGURES.get(ending)):
+        if name is not None:
+            setattr(figures, name, getattr(figures, name) + 1)
+    return rule.history

@@ -10,8 +10,7 @@ comes first, and its connections share its time by *lanes* (`fairness.backlog`).
 the turn ends, and the calls that other threads have queued run (a stop, an upgrade, the
 watchdog).
 
-While an account is a *crowd* (`is_crowd`), each of the two parts has half of
-`limits.TURN_S`.  Otherwise both may take longer.
+`fairness.turn_lengths` says how long each part may take.
 
 A worker needs some microseconds every three seconds, so it is always among the first to
 be served, however much others send.  The first half of a shared turn protects it from
@@ -31,6 +30,7 @@ from typing import Final, Protocol, TypeAlias
 
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.fairness import turn_lengths
 from pacemaker.server.io.fairness.backlog import Backlog
 from pacemaker.server.io.fairness.cost_classes import GUESS_BYTES, guessed_class
 from pacemaker.server.io.fairness.newcomers import Newcomers
@@ -50,41 +50,8 @@ _BUSY_TIME_ENDS_S: Final = 1.0
 MAX_EVENTS: Final = 1024
 # How many connections one turn may sort, which takes about three milliseconds.
 _MAX_SHARED: Final = 4096
-# In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
-_CHEAPEST_CLASSES: Final = 3
 # After this long, the calls of other threads run, whatever is left of an unsorted turn.
 _LONGEST_UNSORTED_S: Final = 0.05
-# If each event of a turn takes no more than this on average, the events come from many
-# workers.
-_CHEAP_EVENT_S: Final = 0.00008
-
-# If more connections have ended in one turn, the requests of others do not wait for the
-# rest.
-_MANY_ENDED: Final = 64
-
-# How long cheap requests are served first while no account is a crowd.  If all accounts
-# have used about as little time, that is much longer than a thousand requests take: if
-# some were put into the backlog, later turns would be shared too, and their events
-# would take longer, so more would be put there.  But if one has used more than
-# `_UNEVEN_FROM_S` in about the last half second, many like it may take all the time
-# together, and Nimbus, which reads one heartbeat after another, waits for a whole turn
-# each time.
-_CHEAP_TURN_S: Final = 0.05
-_UNEVEN_FROM_S: Final = 0.005
-_UNEVEN_TURN_S: Final = 0.004
-# The same for workers and readers that have sent several requests at once, while an
-# event takes no more than `_CHEAP_BATCH_S` on average.  To put one off takes about as
-# long as fifteen pulses that arrive together.  (Fifty take 50 us, and on a busy
-# machine, in a shared turn, 100.)  Not for new or refused connections: thousands may
-# come at once.  Nor for accounts with more connections than a relay has, which need not
-# be a crowd to make turns so long that Nimbus falls behind: it reads a hundred
-# heartbeats a second.
-_CHEAP_BATCHES_S: Final = 0.006
-_CHEAP_BATCH_S: Final = 0.00012
-_FEW_CONNECTIONS: Final = 2
-# How long the backlog is served if no cheap request is ready: one that arrives
-# meanwhile waits for it.
-_COSTLY_TURN_S: Final = 2 * limits.TURN_S
 # Spreads successive numbers over all bits (Fibonacci hashing).
 _SPREAD: Final = 0x9E3779B1
 
@@ -156,7 +123,7 @@ class FairTurns:
     @property
     def max_events(self) -> int:
         """The most events to fetch for a turn that is shared from its beginning."""
-        if self._is_even:
+        if turn_lengths.is_even(self._spending):
             # No more than a turn can serve.  If a shared turn found more, it would put
             # the rest into the backlog, and take it out again.  That is twice the work,
             # so a cluster that connects at once might keep the backlog full.
@@ -165,12 +132,6 @@ class FairTurns:
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
         all_fds = len(self._owner.connections) + len(self._wake_fds)
         return min(all_fds, _MAX_SHARED)
-
-    @property
-    def _is_even(self) -> bool:
-        """Whether no account has lately used much more time than others."""
-        spending = self._spending
-        return not spending.is_crowded and spending.most_spent_s <= _UNEVEN_FROM_S
 
     @property
     def has_many_new(self) -> bool:
@@ -275,7 +236,9 @@ class FairTurns:
                 # cheap turns more than they gain.
                 cpu_s = owner.cpu_now() - began_cpu_s
                 ended = open_at_first - len(connections)
-                if self._spending.is_crowded or self._is_too_long(cpu_s, at, ended):
+                if self._spending.is_crowded or turn_lengths.is_too_long(
+                    cpu_s, at, ended, self.has_many_new
+                ):
                     return self.serve_shared(ready[at:]) or is_woken
                 if now_s - began_s > _LONGEST_UNSORTED_S:
                     # Epoll reports the rest again.  The wake-up may be among it.
@@ -312,24 +275,6 @@ class FairTurns:
             # A longer time is an interruption, for which the account is not to blame.
             self._spending.charge(account, min(elapsed_s, _MAX_SAMPLED_S))
 
-    def _is_too_long(self, cpu_s: float, served: int, ended: int) -> bool:
-        """Return whether the rest of a turn has to be shared.
-
-        Many cheap events, which is what a busy cluster sends, may take longer: sharing
-        would cost more than it gains.  That does not hold for many new connections, as
-        nobody knows yet what they cost, nor for many that end, as they wait for no
-        reply.  A turn that was long only because the process was interrupted need not
-        be shared either, so CPU time counts, not elapsed time.
-
-        Args:
-            cpu_s: how much CPU time the turn has taken.
-            served: how many events it has served.
-            ended: how many connections have ended in it.
-        """
-        return cpu_s > limits.TURN_S and (
-            cpu_s > served * _CHEAP_EVENT_S or self.has_many_new or ended > _MANY_ENDED
-        )
-
     def serve_shared(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and then the backlog, until the turn's time is used up.
 
@@ -341,6 +286,7 @@ class FairTurns:
             Whether one of the `wake_fds` is ready.
         """
         is_woken = False
+        spending = self._spending
         now_s = self._owner.now()
         self._begin_busy_time(now_s)
         self._fade(now_s)
@@ -367,7 +313,7 @@ class FairTurns:
         for connection in fresh:
             served_s = now_s - began_s
             # Asked each time: somebody may have become a crowd in this turn.
-            if served_s < self._cheap_s(connection, served_s, served):
+            if served_s < turn_lengths.cheap_s(connection, spending, served_s, served):
                 self._serve_and_charge(connection)
                 served += 1
                 now_s = self._owner.now()
@@ -378,7 +324,7 @@ class FairTurns:
         late.sort(key=_newness, reverse=True)
         for connection in late:
             self._defer(connection)
-        end_s = now_s + self._backlog_s(are_costly, now_s - began_s)
+        end_s = now_s + turn_lengths.backlog_s(spending, are_costly, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
             self.backlog.charge(self._serve_and_charge(next_one))
             now_s = self._owner.now()
@@ -409,43 +355,6 @@ class FairTurns:
             connection.busy_time = self._busy_time
             connection.is_established = True
             connection.cost_class = 0
-
-    def _cheap_s(self, connection: Connection, served_s: float, served: int) -> float:
-        """Return until when a shared turn serves a connection, and does not put it off.
-
-        Args:
-            connection: the connection.
-            served_s: how long the turn has served such requests.
-            served: how many events those were.
-        """
-        if connection.cost_class > _CHEAPEST_CLASSES:
-            return 0.0
-        if not self._spending.is_crowded:
-            if connection.cost_class == 0:
-                return _CHEAP_TURN_S if self._is_even else _UNEVEN_TURN_S
-            is_cheap = served_s <= served * _CHEAP_BATCH_S
-            are_few = connection.account.connections <= _FEW_CONNECTIONS
-            if is_cheap and are_few and connection.protocol.is_worker_or_reader:
-                return _CHEAP_BATCHES_S
-        return limits.TURN_S / 2
-
-    def _backlog_s(self, are_costly: bool, served_s: float) -> float:
-        """Return how long a shared turn serves the backlog.
-
-        Args:
-            are_costly: whether only costly requests were ready.
-            served_s: how long serving what was ready took.
-        """
-        if self._spending.is_crowded:
-            return limits.TURN_S / 2
-        # Nobody is a crowd, so the backlog is everybody's: a thousand workers that have
-        # just connected, say.  It gets as much as the others had, unless the turn would
-        # become too long; otherwise some of them would wait for seconds.  If only
-        # costly requests are ready, they gain nothing by waiting for each other, and
-        # the sooner all are served, the sooner turns need not be shared any more.
-        if are_costly:
-            return _COSTLY_TURN_S
-        return max(limits.TURN_S / 2, min(served_s, _CHEAP_TURN_S - served_s))
 
     def _defer(self, connection: Connection) -> None:
         """Put a connection into the backlog together with its reported events.

@@ -27,16 +27,18 @@ from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.endings import ENDINGS, OWN_FIGURES, Ending, counted_as
+from pacemaker.server.io.endings import ENDINGS, Ending, count_end
 from pacemaker.server.io.expendable_connections import ExpendableConnections
 from pacemaker.server.io.fair_turns import MAX_EVENTS, FairTurns
+from pacemaker.server.io.fairness.turn_lengths import TURN_S
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue, Replaced
 from pacemaker.server.io.idle_search import IdleSearch
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
+from pacemaker.server.io.page_returns import PageReturns
 from pacemaker.server.io.queued_calls import QueuedCalls
+from pacemaker.server.io.stop import Stop
 from pacemaker.server.io.timers import Timers
 from pacemaker.server.io.watchlist import Watchlist
-from pacemaker.server.process import memory
 from pacemaker.server.upgrade_state import ConnectionState, PeerAddress
 
 _logger: Final = logging.getLogger(__name__)
@@ -109,8 +111,10 @@ class IoThread(threading.Thread):
         self._handed_over = 0
         self._forgotten = 0
         self._timers = Timers()
-        self._next_return_s = 0.0
-        self._stop_until_s: float | None = None
+        self._page_returns = PageReturns(self._budget, self.now)
+        self._stopping = Stop(
+            self.connections, figures, self.now, self.reset_after_fault
+        )
 
     # What any thread may call.
 
@@ -203,12 +207,12 @@ class IoThread(threading.Thread):
         After the timeout the remaining connections are reset anyway.  A later call may
         shorten the timeout.
         """
-        self.call(lambda: self._begin_stop(timeout_s))
+        self.call(lambda: self._stopping.begin(timeout_s))
 
     def close(self) -> None:
         """Give back the descriptors, once the thread has ended."""
         # The acceptor's host may have ended later than this thread.
-        self._begin_stop(0.0)
+        self._stopping.begin(0.0)
         self._open_until(math.inf)
         self._epoll.close()
         self._calls.close()
@@ -330,15 +334,7 @@ class IoThread(threading.Thread):
 
     def note_evicted(self, size_bytes: int) -> None:
         """Record how many bytes an evicted connection held."""
-        began_s = self.now()
-        if self._budget.note_evicted(size_bytes) and began_s >= self._next_return_s:
-            memory.return_free_pages()
-            # This takes long if much is stored, so pause in proportion: most of the
-            # time belongs to the peers.
-            ended_s = self.now()
-            self._next_return_s = ended_s + limits.PAGE_RETURN_PAUSE * (
-                ended_s - began_s
-            )
+        self._page_returns.note_evicted(size_bytes)
 
     def forget(self, connection: Connection) -> None:
         """Remove a connection that is about to be closed."""
@@ -359,16 +355,10 @@ class IoThread(threading.Thread):
             ending = Ending.FAULT
             peer = connection.protocol.peer
             _logger.error("%s: closed: internal error: no ending was set", peer)
-        rule = counted_as(ending, self._stop_until_s is not None)
-        figures = self.figures
-        figures.connections -= 1
-        figures.ended += 1
-        for name in (rule.counter, OWN_FIGURES.get(ending)):
-            if name is not None:
-                setattr(figures, name, getattr(figures, name) + 1)
-        if rule.history is not None:
+        end = count_end(self.figures, ending, self._stopping.has_begun)
+        if end is not None:
             peer_record = connection.protocol.peer_record
-            peer_record.end, peer_record.ended_s = rule.history, self._turn_time.now_s
+            peer_record.end, peer_record.ended_s = end, self._turn_time.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
@@ -383,7 +373,7 @@ class IoThread(threading.Thread):
 
     def run(self) -> None:
         """Serve until `stop` is done.  An error in one turn does not end the loop."""
-        while self._stop_until_s is None or self.connections:
+        while self.connections or not self._stopping.has_begun:
             try:
                 self.turn()
             except Exception:
@@ -407,8 +397,8 @@ class IoThread(threading.Thread):
             self._end_turn(self._accept_s(self.now() - now_s))
         if now_s >= due_s:
             self._run_due(self.now())
-        if self._stop_until_s is not None:
-            self._stop_turn(self._stop_until_s)
+        if self._stopping.has_begun:
+            self._stopping.end_delivered()
 
     def _accept_s(self, served_s: float) -> float:
         """Return how long connections may be accepted after a turn.
@@ -432,7 +422,7 @@ class IoThread(threading.Thread):
         """
         for function in tuple(self._attended.values()):
             function(accept_s)
-        self._calls.run_pending(self.now, limits.TURN_S / 2)
+        self._calls.run_pending(self.now, TURN_S / 2)
         self._open_until(self.now() + accept_s / 2)
 
     def _time_turn(self, events: int) -> None:
@@ -455,12 +445,12 @@ class IoThread(threading.Thread):
     def _timeout_s(self, due_s: float) -> float | None:
         if self.backlog.size:
             return 0.0
-        if self._stop_until_s is not None:
+        if self._stopping.has_begun:
             return limits.STOP_POLL_S
         return None if due_s == math.inf else max(0.0, due_s - self.now())
 
     def _run_due(self, now_s: float) -> None:
-        end_s = now_s + limits.TURN_S / 2
+        end_s = now_s + TURN_S / 2
         while self.now() < end_s and (function := self._timers.pop_due(now_s)):
             self._calls.run(function)
         self._sweep(now_s, end_s)
@@ -539,7 +529,7 @@ class IoThread(threading.Thread):
     def _open(
         self, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> Connection | None:
-        if self._stop_until_s is not None:
+        if self._stopping.has_begun:
             self._close_unopened(Ending.TOO_LATE, sock, peer, account)
             return None
         try:
@@ -565,7 +555,7 @@ class IoThread(threading.Thread):
         sock.close()
 
     def _check_hold(self, miss_holder: MissHolder, until_s: float) -> None:
-        if self._stop_until_s is not None:
+        if self._stopping.has_begun:
             # The stop resets the connections of the held reads, and their clients ask
             # the next server.  Ending the hold now would answer them with misses.
             return
@@ -577,36 +567,3 @@ class IoThread(threading.Thread):
             self.call_later(delay_s, lambda: self._check_hold(miss_holder, until_s))
         else:
             miss_holder.end()
-
-    def _begin_stop(self, timeout_s: float) -> None:
-        until_s = self.now() + timeout_s
-        self._stop_until_s = min(until_s, self._stop_until_s or until_s)
-
-    def _stop_turn(self, until_s: float) -> None:
-        for connection in tuple(self.connections.values()):
-            # Read the clock for each one: much work for one connection must not delay
-            # the end of the stop.
-            if self.now() >= until_s:
-                self._reset_rest()
-                break
-            try:
-                if connection.drain():
-                    connection.end(Ending.STOPPED)
-            except Exception:
-                self.reset_after_fault(connection)
-
-    def _reset_rest(self) -> None:
-        """Reset every connection that is left when the time of a stop is over.
-
-        Nothing is done for the end of a single one (`forget`), as this thread ends with
-        them.  That would take as long again: with 18,000 connections, 0.2 s.
-        """
-        left = tuple(self.connections.values())
-        # First: whatever fails for one of them, this thread must end.
-        self.connections.clear()
-        figures = self.figures
-        figures.connections -= len(left)
-        figures.ended += len(left)
-        figures.ended_by_stop += len(left)
-        for connection in left:
-            connection.abandon()

@@ -48,11 +48,6 @@ READ_BYTES: Final = 128 * 1024
 # The same while a larger frame is under way.
 LARGE_READ_BYTES: Final = 1024 * 1024
 
-# The time that a shared turn divides while there is a crowd: half of it serves cheap
-# requests, and half the backlog.  A heartbeat then waits for two turns at most.
-# Without a crowd, both parts may take longer (`fair_turns`).
-TURN_S: Final = 0.0015
-
 # How often a turn is timed, for the histogram of durations.
 TIMED_EVERY_S: Final = 0.01
 
@@ -104,7 +99,3 @@ FAILED_TURN_PAUSE_S: Final = 0.1
 
 # How often connections are checked for timeouts.
 SWEEP_S: Final = 1.0
-
-# After an I/O thread has returned pages of evicted buffers to the system, it serves
-# connections for this many times as long before it does so again.
-PAGE_RETURN_PAUSE: Final = 9

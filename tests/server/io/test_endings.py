@@ -27,7 +27,7 @@ from pacemaker.server.io.endings import (
     CloseMode,
     Ending,
     ReplyFlush,
-    counted_as,
+    count_end,
 )
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
@@ -266,8 +266,11 @@ def test_all_but_faults_count_as_stopped_during_a_stop(ending: Ending) -> None:
     """A stop ends connections; how a peer reacts to it does not matter."""
     is_fault = ending is Ending.FAULT
     expected = ConnectionEnd.RESET if is_fault else ConnectionEnd.STOPPED
-    assert counted_as(ending, True).history is expected
-    assert counted_as(ending, False) is ENDINGS[ending]
+    figures = Figures(connections=2)
+    assert count_end(figures, ending, is_stopping=True) is expected
+    assert figures.ended_by_stop == (not is_fault)
+    assert count_end(figures, ending, is_stopping=False) is ENDINGS[ending].history
+    assert (figures.connections, figures.ended) == (0, 2)
 
 
 # --- sockets that never became a connection ---------------------------------

@@ -17,6 +17,7 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness import newcomers, spending
 from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
+from pacemaker.server.io.fairness.turn_lengths import MANY_ENDED, TURN_S, UNEVEN_FROM_S
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade_state import PeerAddress
@@ -28,8 +29,6 @@ pytestmark = pytest.mark.io
 
 GIVE_UP_S = 10.0
 BUSY_TIME_ENDS_S = fair_turns._BUSY_TIME_ENDS_S
-UNEVEN_FROM_S = fair_turns._UNEVEN_FROM_S
-MANY_ENDED = fair_turns._MANY_ENDED
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
@@ -74,7 +73,7 @@ def _defer(
     hand: Hand, peer: wire.Wire, connection: Connection, other: Connection
 ) -> None:
     """Have a pulse of a connection wait while another connection is served."""
-    hand.thread.now = TickingClock(2 * limits.TURN_S)
+    hand.thread.now = TickingClock(2 * TURN_S)
     connection.cost_class = 5
     other.account.spent_s = -1.0  # so it comes first, and ends the turn
     peer.send(PULSE)
@@ -87,7 +86,7 @@ def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
     with Hand() as hand:
         greedy, connection = hand.connect(host="10.0.0.1")
         other, _ = hand.connect(host="10.0.0.2")
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         greedy.send(READS)
         hand.thread.turn()
         assert connection in hand.thread.backlog
@@ -105,7 +104,7 @@ def test_cheap_requests_are_served_first() -> None:
         dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
         worker, _ = hand.connect(host="10.0.0.1")
         _send_all(dear, 3, READS)
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         hand.turn_until(lambda: len(hand.thread.backlog) == len(dear))
         worker.send(PULSE)
         hand.thread.turn()
@@ -154,7 +153,7 @@ def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
         greedy[0][1].account.spent_s = 1.0
         connection.cost_class = 3
         _send_all(greedy, 0, READS)
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         hand.turn_until(lambda: len(hand.thread.backlog) == len(greedy))
         other.send(PULSE)
         hand.thread.turn()
@@ -168,12 +167,12 @@ def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
         waiting = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
         workers = [hand.connect(host=f"10.0.2.{number}") for number in range(20)]
         _send_all(waiting, 3)
-        hand.thread.now = clock = TickingClock(limits.TURN_S)
-        hand.thread.cpu_now = cpu_clock = TickingClock(limits.TURN_S)
+        hand.thread.now = clock = TickingClock(TURN_S)
+        hand.thread.cpu_now = cpu_clock = TickingClock(TURN_S)
         hand.thread.turn()
         waiting_before = len(hand.thread.backlog)
         _send_all(workers, 0)
-        clock.step_s = limits.TURN_S / 4
+        clock.step_s = TURN_S / 4
         cpu_clock.step_s = 0.0
         hand.thread.turn()
         assert [peer.receive() for peer, _ in workers] == [ACK] * len(workers)
@@ -188,7 +187,7 @@ def test_backlog_gets_that_much_whatever_the_cheap_turn_out_to_cost() -> None:
         for _, connection in others:
             hand.thread.backlog.put(connection)
         _send_all(readers, 0, THREE_READS)
-        hand.thread.now = TickingClock(2 * limits.TURN_S)
+        hand.thread.now = TickingClock(2 * TURN_S)
         hand.thread.cpu_now = TickingClock(0.0)
         hand.thread.turn()
         assert [connection.cost_class for _, connection in readers] == [1] * 5
@@ -223,16 +222,16 @@ def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
     """Waiting would help nobody, and a shared turn takes longer than another."""
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
-        hand.thread.now = clock = TickingClock(limits.TURN_S)
-        hand.thread.cpu_now = TickingClock(limits.TURN_S)
+        hand.thread.now = clock = TickingClock(TURN_S)
+        hand.thread.cpu_now = TickingClock(TURN_S)
         served = []
         for _ in range(2):
             _send_all(peers, 3)
             before = hand.figures.pulses
             hand.thread.turn()
             served.append(hand.figures.pulses - before)
-            clock.step_s = limits.TURN_S / 4
-        assert served[1] >= 2 * limits.TURN_S / clock.step_s
+            clock.step_s = TURN_S / 4
+        assert served[1] >= 2 * TURN_S / clock.step_s
 
 
 def test_busy_connections_are_charged_alike_in_whatever_order_epoll_reports(
@@ -390,7 +389,7 @@ def test_least_spent_is_served_first_among_equally_cheap_requests() -> None:
         for peer, _ in busy:
             peer.send(PULSE)
         worker.send(PULSE)
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         _turn_shared(hand, busy[0][1])
         assert worker.receive() == ACK
         assert hand.figures.pulses < len(busy), "the turn was not cut"
@@ -405,7 +404,7 @@ def test_newest_connection_is_served_first_of_those_that_are_new() -> None:
         for peer in (*earlier, worker):
             peer.send(PULSE)
         _spend(hand, busy, CROWD_S * 2)
-        hand.thread.now = TickingClock(limits.TURN_S / 8)
+        hand.thread.now = TickingClock(TURN_S / 8)
         hand.thread.turn()
         assert worker.receive() == ACK
         assert hand.figures.pulses < len(earlier), "the turn was not cut"
@@ -422,7 +421,7 @@ def test_newest_connection_comes_first_of_those_that_a_turn_has_not_reached() ->
             peer.send(PULSE)
         _spend(hand, busy, CROWD_S * 2)
         # The turn serves two, one of them from the backlog.
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         hand.thread.turn()
         waiting = [hand.thread.backlog.pop() for _ in range(hand.thread.backlog.size)]
         assert waiting == [connection for _, connection in reversed(peers[:-2])]
@@ -437,7 +436,7 @@ def test_newest_connection_of_a_shared_address_does_not_come_first() -> None:
         for peer in (oldest, *others):
             peer.send(PULSE)
         _spend(hand, busy, CROWD_S * 2)
-        hand.thread.now = TickingClock(limits.TURN_S / 8)
+        hand.thread.now = TickingClock(TURN_S / 8)
         hand.thread.turn()
         assert oldest.receive() == ACK
         newest = others[-1].socket
@@ -469,7 +468,7 @@ def test_turn_with_many_new_connections_is_shared() -> None:
                 peer.send(PULSE)
             # Much time for a turn, and little for each event.
             hand.thread.cpu_now = TickingClock(0.0005)
-            hand.thread.now = TickingClock(limits.TURN_S / 4)
+            hand.thread.now = TickingClock(TURN_S / 4)
             hand.thread.turn()
             assert bool(hand.thread.backlog) == (known == 39)
 
@@ -520,7 +519,7 @@ def test_turn_in_which_many_connections_end_is_shared() -> None:
                 peer.send(PULSE)
             # Much time for a turn, and little for each event.
             hand.thread.cpu_now = TickingClock(0.0005)
-            hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
+            hand.thread.now = TickingClock(TURN_S / 4, hand.clock.now_s)
             hand.thread.turn()
             is_shared = hand.thread._turns._busy_time == 1
             assert is_shared == (ended > MANY_ENDED)
@@ -530,8 +529,8 @@ def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
     """A turn serves what its time allows, and the other requests are not lost."""
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
-        hand.thread.now = TickingClock(limits.TURN_S)
-        hand.thread.cpu_now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
+        hand.thread.cpu_now = TickingClock(TURN_S)
         for peer in peers:
             peer.send(PULSE)
         hand.thread.turn()
@@ -544,7 +543,7 @@ def test_turn_that_was_interrupted_is_not_shared() -> None:
     """Time in which no thread ran is no reason to let its peers wait."""
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         hand.thread.cpu_now = TickingClock(0.0)
         for peer in peers:
             peer.send(PULSE)

@@ -24,6 +24,7 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.fairness import newcomers
 from pacemaker.server.io.fairness.cost_classes import COSTLY_FROM_CLASS
+from pacemaker.server.io.fairness.turn_lengths import TURN_S
 from pacemaker.server.io.handoff import Replaced
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
@@ -162,24 +163,6 @@ def test_pages_of_evicted_buffers_are_given_back(
         assert len(given_back) == 2
 
 
-def test_giving_back_pages_takes_a_tenth_of_the_time_at_most(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """If returning pages took 1 s, the thread serves for 9 s before the next time."""
-    with Hand(budget_bytes=800) as hand:
-        given_back_s: list[float] = []
-
-        def take_a_second() -> None:
-            given_back_s.append(hand.clock())
-            hand.clock.now_s += 1.0
-
-        monkeypatch.setattr(memory, "return_free_pages", take_a_second)
-        for _ in range(12):
-            hand.thread.note_evicted(100)
-            hand.clock.now_s += 1.0
-        assert given_back_s == [1000.0, 1010.0]
-
-
 def test_thread_closes_connection_that_it_cannot_serve(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -257,7 +240,7 @@ def test_calls_of_others_wait_for_one_turn_at_most() -> None:
     """A stop or an upgrade does not wait until the backlog is empty."""
     with Hand() as hand:
         peer, connection = hand.connect()
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         peer.send(READS)
         hand.thread.turn()
         done: list[bool] = []
@@ -513,7 +496,7 @@ def test_many_new_connections_are_opened_in_several_turns() -> None:
     with Hand() as hand:
         for _ in range(3):
             hand.accept_late()
-        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.now = TickingClock(TURN_S)
         for number in range(1, 4):
             assert select.select([hand.thread._calls.fd], [], [], 0)[0]
             hand.thread.turn()
@@ -672,7 +655,7 @@ def test_sweep_is_done_over_several_turns() -> None:
             hand.turn_until(lambda each=connection: each in hand.thread.watched)  # type: ignore[misc]
         hand.after(limits.FRAME_TIMEOUT_S)
         hand.clock.now_s += limits.SWEEP_S
-        hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
+        hand.thread.now = TickingClock(TURN_S / 4, hand.clock.now_s)
         hand.thread.turn()
         refused = [
             each
@@ -694,7 +677,7 @@ def test_calls_are_done_over_several_turns() -> None:
         done: list[int] = []
         for number in range(30):
             hand.thread.call(lambda number=number: done.append(number))  # type: ignore[misc]
-        hand.thread.now = TickingClock(limits.TURN_S / 4)
+        hand.thread.now = TickingClock(TURN_S / 4)
         hand.thread.turn()
         assert 0 < len(done) < 30
         hand.turn_until(lambda: len(done) == 30)
