@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pacemaker.relay.core import limits
+from pacemaker.relay.core.suspects import Suspects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +74,10 @@ class Outbox:
         # Keys whose pulse may be sent, keys whose pulse is unanswered, and those of
         # them that have a newer pulse, which waits for that answer.
         self._ready: dict[str, None] = {}
-        self._in_flight: set[str] = set()
+        # In the order in which they were sent, which is also that of the answers.
+        self._in_flight: dict[str, None] = {}
         self._newer: set[str] = set()
+        self._suspects = Suspects()
         # Deletes that are to be sent (one for each path), that are unanswered, and that
         # are sent again at `_repeat_s`.
         self._unsent: dict[tuple[str, bool], OutgoingDelete] = {}
@@ -94,7 +97,7 @@ class Outbox:
     @property
     def waiting_pulses(self) -> int:
         """How many pulses wait."""
-        return len(self._ready) + len(self._newer)
+        return len(self._ready) + len(self._newer) + len(self._suspects)
 
     @property
     def waiting_deletes(self) -> int:
@@ -104,7 +107,8 @@ class Outbox:
     @property
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
-        return self._repeat_s
+        times = [self._repeat_s, self._suspects.next_s if self.is_up else None]
+        return min((time_s for time_s in times if time_s is not None), default=None)
 
     # What arrives at the relay.
 
@@ -112,7 +116,7 @@ class Outbox:
         """Queue the newest pulse of a key, instead of any older one."""
         if key in self._in_flight:
             self._newer.add(key)
-        else:
+        elif key not in self._suspects:
             self._ready[key] = None
 
     def delete(self, delete: OutgoingDelete) -> None:
@@ -135,9 +139,16 @@ class Outbox:
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
-        self.dropped_pulses += key in self._ready or key in self._newer
+        self.dropped_pulses += (
+            key in self._ready or key in self._newer or key in self._suspects
+        )
+        self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Forget a key that was deleted."""
         self._ready.pop(key, None)
         self._newer.discard(key)
+        self._suspects.clear(key)
 
     # What happens to the connection.
 
@@ -152,7 +163,9 @@ class Outbox:
         self._drop_excess(now_s)
         self._to_repeat = dict(self._unsent)
         self._repeat_s = now_s + limits.REPEAT_AFTER_S
-        self._ready.update(dict.fromkeys(keys))
+        self._suspects.tick(now_s)
+        for key in keys:
+            self.pulse(key)
 
     def went_down(self, now_s: float) -> None:
         """Note that the connection has ended; what was unanswered waits again."""
@@ -162,13 +175,18 @@ class Outbox:
         self._repeat_s = None
         for delete in kept:
             self._queue_last(delete)
-        self._ready.update(dict.fromkeys(self._in_flight))
-        self._in_flight.clear()
+        in_flight, self._in_flight = self._in_flight, {}
         self._newer.clear()
+        if in_flight:
+            first = next(iter(in_flight))
+            self._suspects.suspect(first, now_s)
+        for key in in_flight:
+            self.pulse(key)
         self._drop_excess(now_s)
 
     def tick(self, keys: Iterable[str], now_s: float) -> None:
         """Queue everything once more, if the time for that has come."""
+        self._suspects.tick(now_s)
         if self._repeat_s is None or now_s < self._repeat_s:
             return
         self._repeat_s = None
@@ -193,8 +211,21 @@ class Outbox:
             value = self._newest(key)
             # A key without a value was deleted, or its worker has gone, since.
             if value is not None:
-                self._in_flight.add(key)
+                self._in_flight[key] = None
                 return OutgoingPulse(key, value)
+        return self._pop_suspect()
+
+    def _pop_suspect(self) -> OutgoingPulse | None:
+        """Return a pulse that may be refused, if nothing would be lost with it."""
+        while not self._in_flight and not self._unanswered:
+            key = self._suspects.pop_due()
+            if key is None:
+                return None
+            value = self._newest(key)
+            if value is not None:
+                self._in_flight[key] = None
+                return OutgoingPulse(key, value)
+            self._suspects.clear(key)
         return None
 
     def acknowledged(self, item: OutgoingItem) -> None:
@@ -202,7 +233,8 @@ class Outbox:
         if isinstance(item, OutgoingDelete):
             self._unanswered.pop(item, None)
             return
-        self._in_flight.discard(item.key)
+        self._in_flight.pop(item.key, None)
+        self._suspects.clear(item.key)
         if item.key in self._newer:
             self._newer.discard(item.key)
             self._ready[item.key] = None

@@ -132,6 +132,65 @@ def test_old_deletes_are_dropped() -> None:
     assert outbox.dropped_deletes == 1
 
 
+def sent_keys(outbox: Outbox) -> list[str]:
+    """Take everything that may be sent, and return the keys of the pulses."""
+    return [item.key for item in taken(outbox) if isinstance(item, OutgoingPulse)]
+
+
+def test_first_unanswered_pulse_is_sent_alone_after_a_loss() -> None:
+    """It may be why the connection was lost, and would take the others with it."""
+    outbox = outbox_of({"a": b"1", "b": b"1", "c": b"1"})
+    outbox.came_up("abc", 0.0)
+    first, *rest = taken(outbox)
+    assert [item.key for item in rest if isinstance(item, OutgoingPulse)] == ["b", "c"]
+    outbox.went_down(1.0)
+    outbox.came_up("abc", 1.1)
+    assert sent_keys(outbox) == ["b", "c"]
+    outbox.pulse("a")
+    outbox.acknowledged(rest[0])
+    assert (sent_keys(outbox), outbox.waiting_pulses) == ([], 1)
+    outbox.acknowledged(rest[1])
+    assert sent_keys(outbox) == ["a"]
+    outbox.acknowledged(first)
+    outbox.pulse("a")
+    outbox.pulse("b")
+    assert sent_keys(outbox) == ["a", "b"]
+
+
+def test_pulse_that_ends_one_connection_after_another_waits_longer() -> None:
+    """Each attempt costs all workers a reconnect."""
+    outbox = outbox_of({"a": b"1"})
+    now_s, waits_s = 0.0, []
+    outbox.came_up("a", now_s)
+    assert sent_keys(outbox) == ["a"]
+    for _ in range(4):
+        lost_s = now_s
+        outbox.went_down(lost_s)
+        assert outbox.next_s is None
+        outbox.came_up("a", lost_s)
+        while not sent_keys(outbox):
+            assert outbox.next_s is not None
+            now_s = outbox.next_s
+            outbox.tick("a", now_s)
+        waits_s.append(now_s - lost_s)
+    assert waits_s == [0, 1, 2, 4]
+
+
+def test_suspect_that_was_deleted_is_forgotten() -> None:
+    """Its worker has stopped."""
+    values = {"a": b"1"}
+    outbox = outbox_of(values)
+    outbox.came_up("a", 0.0)
+    assert sent_keys(outbox) == ["a"]
+    outbox.went_down(0.0)
+    del values["a"]
+    outbox.came_up("", 0.0)
+    assert (sent_keys(outbox), outbox.waiting_pulses) == ([], 0)
+    values["a"] = b"2"
+    outbox.pulse("a")
+    assert sent_keys(outbox) == ["a"]
+
+
 def test_dropped_pulse_is_counted() -> None:
     """A dropped pulse is counted only if it was waiting, not if it was sent."""
     outbox = outbox_of({"waits": b"1", "sent": b"1", "behind": b"1"})
