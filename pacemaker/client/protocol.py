@@ -21,6 +21,7 @@ outcome to `finish_step`, as with `ServerProtocol`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -119,7 +120,8 @@ class ClientProtocol:
         self._expected_completions = 0
         self._next_id = next_id
         self._unanswered: dict[int, Request[Any]] = {}
-        self._abandoned: set[int] = set()
+        # What to call when the reply to an abandoned request comes.
+        self._abandoned: dict[int, Callable[[], None]] = {}
         self._replies: list[Reply] = []
         self._outgoing: list[bytes] = []
         # Frames of requests that wait until the exchange is complete.
@@ -155,10 +157,17 @@ class ClientProtocol:
         queue.append(request.frame(message_id))
         return message_id
 
-    def abandon(self, message_id: int) -> None:
-        """Abandon a request: discard its reply if it arrives later."""
+    def abandon(
+        self, message_id: int, on_late_reply: Callable[[], None] = lambda: None
+    ) -> None:
+        """Abandon a request: discard its reply if it arrives later.
+
+        Args:
+            message_id: identifies the request.
+            on_late_reply: called if it arrives.
+        """
         if message_id in self._unanswered:
-            self._abandoned.add(message_id)
+            self._abandoned[message_id] = on_late_reply
 
     @property
     def abandoned(self) -> int:
@@ -255,10 +264,11 @@ class ClientProtocol:
             raise OutOfPlaceError(f"reply of another type to {request.name}", name)
         del self._unanswered[message_id]
         self.replies_received += 1
-        if message_id in self._abandoned:
-            self._abandoned.discard(message_id)
-        else:
+        on_late_reply = self._abandoned.pop(message_id, None)
+        if on_late_reply is None:
             self._replies.append(reply)
+        else:
+            on_late_reply()
 
     def _new_id(self) -> int:
         while self._next_id in self._unanswered:

@@ -76,8 +76,10 @@ class Inbox:
         # the other way round.
         self._lock = threading.Lock()
         self._events: list[InboxEvent] = []
-        # The events of keys that were written since the last delete.
+        # The events of keys that were written since the last delete, and all keys that
+        # have an event.
         self._written: dict[str, KeyWritten] = {}
+        self._undrained: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Inbox events={len(self._events)} {self._store!r}>"
@@ -146,6 +148,7 @@ class Inbox:
         with self._lock:
             events, self._events = self._events, []
             self._written.clear()
+            self._undrained.clear()
         return events
 
     def newest(self, key: str) -> bytes | None:
@@ -155,7 +158,7 @@ class Inbox:
     def forget(self, key: str) -> None:
         """Remove a key whose worker has gone, unless it was just written again."""
         with self._lock:
-            if key not in self._written:
+            if key not in self._undrained:
                 self._store.delete(key)
 
     def _append(self, event: InboxEvent) -> None:
@@ -170,5 +173,6 @@ class Inbox:
             written.writer = writer
             return False
         self._written[key] = written = KeyWritten(key, writer)
+        self._undrained.add(key)
         self._events.append(written)
         return True

@@ -160,6 +160,8 @@ class Link:
         self._queued_bytes = 0
         self._interest = 0
         self._probes: LinkProbes | None = None
+        # Whether a step of SASL is being taken.
+        self._is_stepping = False
 
     def __repr__(self) -> str:
         return f"<Link {self.name} phase={self._phase.value} {self._protocol!r}>"
@@ -198,11 +200,16 @@ class Link:
         self._reply_tokens.add(message_id, token)
         self._queued_bytes += request.body_bytes
 
-    def abandon(self, token: Any) -> None:
-        """Abandon a request: discard its answer when it comes."""
+    def abandon(self, token: Any, on_late_reply: Callable[[], None]) -> None:
+        """Abandon a request: discard its answer when it comes.
+
+        Args:
+            token: identifies the request.
+            on_late_reply: called when the answer comes.
+        """
         message_id = self._reply_tokens.abandon(token)
         if message_id is not None and self._protocol is not None:
-            self._protocol.abandon(message_id)
+            self._protocol.abandon(message_id, on_late_reply)
 
     def flush(self) -> None:
         """Send as much of the queued bytes as the kernel accepts."""
@@ -339,11 +346,16 @@ class Link:
 
     def _go_on_authenticating(self) -> None:
         protocol = self._protocol
-        if protocol is not None and protocol.phase is ClientPhase.STEPPING:
+        # One step at a time, whatever the server sends meanwhile.
+        if (
+            protocol is not None
+            and protocol.phase is ClientPhase.STEPPING
+            and not self._is_stepping
+        ):
             self._owner.run_aside(
                 partial(self._step_aside, protocol), f"pacemaker-sasl-{self.name}"
             )
-            return
+            self._is_stepping = True
         self.flush()
 
     def _step_aside(self, protocol: ClientProtocol) -> None:
@@ -354,6 +366,7 @@ class Link:
     def _on_step_taken(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
         if protocol is not self._protocol or self._probes is None:
             return
+        self._is_stepping = False
         protocol.finish_step(outcome)
         self._probes.on_sasl_step(self._owner.now())
         self._go_on_authenticating()
@@ -368,7 +381,11 @@ class Link:
         if self._unsent:
             with contextlib.suppress(BlockingIOError):
                 self._unsent = self._unsent[os.write(sock.fileno(), self._unsent) :]
-        interest = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
+        # A server has nothing to say during a step of ours, and what it sends all the
+        # same is left in the kernel.
+        interest = 0 if self._is_stepping else select.EPOLLIN
+        if self._unsent:
+            interest |= select.EPOLLOUT
         if interest != self._interest:
             self._interest = interest
             self._owner.set_interest(sock.fileno(), interest)
@@ -463,6 +480,7 @@ class Link:
         self._queued_bytes = 0
         self._probes = None
         self._protocol = None
+        self._is_stepping = False
         sock, self._sock = self._sock, None
         if sock is not None:
             self._owner.unregister(sock.fileno())

@@ -176,7 +176,7 @@ class LinksThread(threading.Thread):
 
     def abandon(self, pacemaker_index: int, question: Question) -> None:
         """Abandon a question that was sent to a Pacemaker."""
-        self.read_senders[pacemaker_index].link.abandon(question)
+        self.read_senders[pacemaker_index].abandon(question)
 
     # The loop.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pacemaker.client import requests
@@ -107,6 +108,14 @@ class ReadSender:
     def ask(self, question: Question) -> None:
         """Send a question; the link must be up."""
         self.link.send(_READS[question.kind](question.path), question)
+
+    def abandon(self, question: Question) -> None:
+        """Abandon a question, because it was concluded without this Pacemaker."""
+        self.link.abandon(question, partial(self._on_late_reply, question.began_s))
+
+    def _on_late_reply(self, asked_s: float) -> None:
+        now_s = self._owner.now()
+        self._owner.relay.late_answer(self._pacemaker_index, asked_s, now_s)
 
     def on_up(self) -> None:
         """Ask what is not answered yet."""

@@ -128,3 +128,10 @@ def test_key_that_was_just_written_is_not_forgotten() -> None:
     counted.put(KEY, b"1")
     counted.inbox.forget(KEY)
     assert counted.inbox.newest(KEY) == b"1"
+    # After a delete, a later pulse gets an event of its own, but this one still counts.
+    counted.inbox.ask(question(QuestionKind.DELETE_ONE, OTHER))
+    counted.inbox.forget(KEY)
+    assert counted.inbox.newest(KEY) == b"1"
+    counted.inbox.drain()
+    counted.inbox.forget(KEY)
+    assert counted.inbox.newest(KEY) is None

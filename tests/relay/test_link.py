@@ -14,7 +14,8 @@ from pacemaker.client import connection_limits, requests
 from pacemaker.client.address import ServerAddress
 from pacemaker.relay.link import MAX_UNSENT_BYTES, Link, ProofRequests
 from pacemaker.relay.link_probes import PROBE_AFTER_S, PROBE_TIMEOUT_S
-from pacemaker.wire import messages
+from pacemaker.sasl.mechanism import ClientMechanismFactory
+from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
 
 pytestmark = pytest.mark.io
@@ -124,11 +125,24 @@ class Pacemaker:
 class Linked:
     """A link, its thread, its user and its Pacemaker."""
 
-    def __init__(self, pacemaker: Pacemaker, proof: ProofRequests) -> None:
+    def __init__(
+        self,
+        pacemaker: Pacemaker,
+        proof: ProofRequests,
+        mechanism_factory: ClientMechanismFactory | None = None,
+    ) -> None:
         self.pacemaker = pacemaker
         self.owner = Owner()
         self.user = User()
-        self.link = Link("pm1", pacemaker.address, self.owner, self.user, proof, 1000)
+        self.link = Link(
+            "pm1",
+            pacemaker.address,
+            self.owner,
+            self.user,
+            proof,
+            1000,
+            mechanism_factory,
+        )
 
     def connect(self) -> None:
         """Establish the connection; nothing is answered yet."""
@@ -235,10 +249,11 @@ def test_reply_to_an_abandoned_request_is_discarded(linked: Linked) -> None:
     linked.come_up()
     linked.link.send(requests.send_pulse(KEY, b"x"), "a pulse")
     linked.link.flush()
-    linked.link.abandon("a pulse")
+    late: list[bool] = []
+    linked.link.abandon("a pulse", lambda: late.append(True))
     linked.pacemaker.reply(messages.SEND_PULSE_RESPONSE, 1)
     linked.receive()
-    assert linked.user.reported == ["up"]
+    assert (linked.user.reported, late) == (["up"], [True])
     assert linked.link.is_up
 
 
@@ -327,3 +342,35 @@ def test_refused_connection_is_tried_again(linked: Linked) -> None:
     linked.pass_s(next_s - BEGAN_S)
     assert len(linked.owner.started) == 2
     assert linked.link.losses == 0
+
+
+class OneStep:
+    """A mechanism whose step takes as long as the test lets it."""
+
+    name = "ONE-STEP"
+    begins_with_request = True
+    completion_count = 1
+    complete = False
+
+    def step(self, token: bytes) -> bytes:
+        """Answer the server's token."""
+        self.complete = True
+        return b"response"
+
+
+def test_one_step_of_sasl_runs_at_a_time(pacemaker: Pacemaker) -> None:
+    """What the server sends during a step starts no other, and is not even read."""
+    linked = Linked(pacemaker, ProofRequests(ANNOUNCEMENT), lambda host: OneStep())
+    with closing(linked.link):
+        linked.connect()
+        pacemaker.peer.sendall(messages.encode(control.token_message(b"challenge")))
+        linked.receive()
+        assert linked.owner.started[1:] == ["pacemaker-sasl-pm1"]
+        assert not linked.owner.events & select.EPOLLIN
+        for _ in range(3):
+            pacemaker.peer.sendall(b"\0")
+            linked.receive()
+        assert len(linked.owner.slow_steps) == 1
+        linked.owner.run_slow_steps()
+        linked.owner.run_calls()
+        assert linked.owner.events & select.EPOLLIN

@@ -38,7 +38,7 @@ class AnsweredTimes:
             self._times.popitem(last=False)
 
     def forget(self, key: str) -> None:
-        """Forget a key: it was deleted, or Nimbus was told that it is missing."""
+        """Forget a key, because it was deleted."""
         self._times.pop(key, None)
 
     def items(self) -> Iterable[tuple[str, int]]:

@@ -34,6 +34,9 @@ REPEAT_AFTER_S: Final = 2.0
 # connection, and nothing else, is back by then or writes a newer one.
 GONE_AFTER_S: Final = 5.0
 
+# How many keys one turn looks up to find those that were deleted: about a millisecond.
+SWEPT_AT_ONCE: Final = 1000
+
 # The deletes that are kept for a Pacemaker that is away: more than the topologies and
 # workers that a cluster stops in an hour.
 MAX_KEPT_DELETES: Final = 10_000

@@ -92,6 +92,10 @@ class Relay:
         self._deleting: dict[OutgoingDelete, Question] = {}
         self._timers: list[tuple[float, int, Question]] = []
         self._timer_numbers = itertools.count()
+        # Keys that a delete of a tree may have removed, and whether there was another
+        # such delete since they were listed.
+        self._unswept: list[str] = []
+        self._sweeps_again = False
 
     def __repr__(self) -> str:
         return f"<Relay pending={len(self._pending)} {self.outboxes}>"
@@ -193,11 +197,27 @@ class Relay:
         # Of a held question too: a Pacemaker that holds its reads answers late.
         self._conclude_if_over(question, now_s)
 
+    def late_answer(self, pacemaker_index: int, asked_s: float, now_s: float) -> None:
+        """Note that a Pacemaker has answered a question that was concluded before.
+
+        While a Pacemaker is slow, no read waits for it, so this may be how all of its
+        answers come.  An answer that was too late says nothing about the next one.
+
+        Args:
+            pacemaker_index: the Pacemaker.
+            asked_s: when the question was asked.
+            now_s: the time.
+        """
+        if now_s - asked_s <= limits.ANSWER_TIMEOUT_S:
+            self.pacemakers[pacemaker_index].is_slow = False
+
     # The clock.
 
     @property
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
+        if self._unswept:
+            return float("-inf")
         times = [outbox.next_s for outbox in self.outboxes]
         times.append(self.writers.next_s)
         times.append(self._timers[0][0] if self._timers else None)
@@ -211,6 +231,7 @@ class Relay:
             self._newest_pulses.forget(key)
             for outbox in self.outboxes:
                 outbox.drop(key)
+        self._sweep()
         asked_again = 0
         while self._timers and self._timers[0][0] <= now_s:
             next_s, _, question = heapq.heappop(self._timers)
@@ -235,8 +256,35 @@ class Relay:
         self._deleting[delete] = question
         for outbox in self.outboxes:
             outbox.delete(delete)
+        if not is_tree:
+            self._forget_if_deleted(question.path)
+        elif self._unswept:
+            self._sweeps_again = True
+        else:
+            self._unswept = list(self.writers.connected)
         question.round_s = now_s
         self._conclude_if_over(question, now_s)
+
+    def _sweep(self) -> None:
+        """Forget some of the keys that deletes of trees have removed.
+
+        Otherwise a connection that writes and deletes one key after another would leave
+        all of them here.  A worker that is still alive writes its key again.
+        """
+        for key in self._unswept[-limits.SWEPT_AT_ONCE :]:
+            self._forget_if_deleted(key)
+        del self._unswept[-limits.SWEPT_AT_ONCE :]
+        if self._sweeps_again and not self._unswept:
+            self._sweeps_again = False
+            self._unswept = list(self.writers.connected)
+
+    def _forget_if_deleted(self, key: str) -> None:
+        # The inbox has the newest state.  A pulse that was written after the delete
+        # follows as an event of its own.
+        if self._newest_pulses.newest(key) is None:
+            self.writers.forget(key)
+            for outbox in self.outboxes:
+                outbox.forget(key)
 
     # Reads.
 

@@ -49,6 +49,13 @@ class Writers:
             del self._writers[key]
             self._leaving[key] = now_s + limits.GONE_AFTER_S
 
+    def forget(self, key: str) -> None:
+        """Forget a key that was deleted."""
+        writer = self._writers.pop(key, None)
+        if writer is not None:
+            self._unlink(writer, key)
+        self._leaving.pop(key, None)
+
     def pop_gone(self, now_s: float) -> list[str]:
         """Remove and return the keys whose connection ended `GONE_AFTER_S` ago."""
         gone = []

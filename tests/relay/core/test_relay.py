@@ -6,7 +6,7 @@ import pytest
 
 from pacemaker.relay.core import limits
 from pacemaker.relay.core.question import QuestionKind
-from tests.relay.core.world import World
+from tests.relay.core.world import OutgoingPulse, World
 
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
 OTHER = "/workerbeats/words-1-1700000000/7a4e-6701"
@@ -21,6 +21,9 @@ def world() -> World:
     world.read("/nothing")
     world.connect_reads()
     world.wait(limits.COMPLETE_AFTER_S + limits.REPEAT_AFTER_S)
+    world.settle()
+    # The one that was not waited for is in time now.
+    world.read("/nothing")
     world.settle()
     return world
 
@@ -74,18 +77,27 @@ def test_hit_is_answered_within_a_second(world: World) -> None:
     assert again.answer == b"5"
 
 
-def test_pacemaker_that_answers_again_is_waited_for_again(world: World) -> None:
-    """A late answer shows that it is alive."""
+def test_pacemaker_that_answers_in_time_is_waited_for_again(world: World) -> None:
+    """Even though no read waits for it, and it is never the first to answer."""
     world.servers[0].stored[KEY] = b"5"
     world.servers[1].stored[KEY] = b"6"
     late = world.read(KEY)
     world.answer_one(0)
     world.wait(limits.ANSWER_TIMEOUT_S)
     assert late.answer == b"5"
+    # An answer that is too late does not show that the next one will be in time.
+    world.wait(0.1)
+    world.answer_one(1)
+    without = world.read(KEY)
+    world.answer_one(0)
+    assert without.answer == b"5"
+    world.wait(0.1)
     world.answer_one(1)
     asked = world.read(KEY)
     world.answer_one(0)
     assert asked.is_waiting
+    world.answer_one(1)
+    assert asked.answer == b"6"
 
 
 def test_dead_pacemaker_is_not_waited_for(world: World) -> None:
@@ -416,6 +428,66 @@ def test_dropped_question_is_abandoned(world: World) -> None:
     assert asked.is_waiting
     assert world.relay.pending_questions == 0
     assert {number for number, _ in world.abandoned} == {0, 1}
+
+
+@pytest.mark.parametrize("path", [KEY, TOPOLOGY, "/workerbeats"])
+def test_deleted_keys_are_forgotten(world: World, path: str) -> None:
+    """A connection may write and delete any number of keys."""
+    world.lose(1)
+    world.pulse(KEY, b"1")
+    world.pulse("/other/key", b"1")
+    world.settle(0)
+    world.delete(path)
+    world.wait(0)
+    assert list(world.relay.writers.connected) == ["/other/key"]
+    assert [outbox.waiting_pulses for outbox in world.relay.outboxes] == [0, 1]
+    # The worker is still connected.
+    world.pulse(KEY, b"2")
+    assert set(world.relay.writers.connected) == {KEY, "/other/key"}
+
+
+def test_deletes_of_trees_forget_any_number_of_keys(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few at a time, and those of a delete that comes meanwhile too."""
+    monkeypatch.setattr(limits, "SWEPT_AT_ONCE", 2)
+    for number in range(5):
+        world.pulse(f"/a/{number}", b"1")
+        world.pulse(f"/b/{number}", b"1")
+    world.settle()
+    world.delete("/a")
+    world.relay.tick(world.now_s)
+    assert len(world.relay.writers.connected) > 5
+    world.delete("/b")
+    world.wait(0)
+    assert not world.relay.writers.connected
+    assert world.relay.next_s != float("-inf")
+
+
+def test_refused_pulse_holds_up_no_other_worker(world: World) -> None:
+    """A Pacemaker that cannot store a pulse ends the connection of all workers."""
+    keys = [f"/w/{number}" for number in range(6)]
+    for key in keys:
+        world.pulse(key, b"1")
+    losses = 0
+    server = world.servers[0]
+    until_s = world.now_s + 60
+    while world.now_s < until_s:
+        while server.items:
+            item = server.items[0]
+            if isinstance(item, OutgoingPulse) and item.key == keys[2]:
+                losses += 1
+                world.lose(0)
+                world.connect(0)
+            else:
+                world.store_one(0)
+        world.wait(1)
+        for key in keys:
+            world.pulse(key, b"%d" % world.now_s)
+    for key in keys:
+        assert (server.stored.get(key) == b"%d" % (until_s - 1)) is (key != keys[2])
+    # Alone after the first two losses, and ever later after that.
+    assert 3 <= losses <= 8
 
 
 def test_few_held_reads_are_asked_again_at_once(world: World) -> None:

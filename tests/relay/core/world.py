@@ -182,8 +182,12 @@ class World:
         server = self.servers[pacemaker_index]
         if server.questions:
             question = server.questions.popleft()
-            answer = server.reply(question)
-            self.relay.answer(pacemaker_index, question, answer, self.now_s)
+            if (pacemaker_index, question) in self.abandoned:
+                began_s = question.began_s
+                self.relay.late_answer(pacemaker_index, began_s, self.now_s)
+            else:
+                answer = server.reply(question)
+                self.relay.answer(pacemaker_index, question, answer, self.now_s)
             self.send()
 
     def settle(self, *pacemaker_indexes: int) -> None:
