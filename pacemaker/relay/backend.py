@@ -80,11 +80,12 @@ class ThreadRequests:
 
     def __repr__(self) -> str:
         return (
-            f"<ThreadRequests total_bytes={self._total_bytes} refused={self.refused}>"
+            f"<ThreadRequests held_read_bytes={self._total_bytes}"
+            f" refused={self.refused}>"
         )
 
     @property
-    def total_bytes(self) -> int:
+    def held_read_bytes(self) -> int:
         """The memory of all pending requests."""
         return self._total_bytes
 
@@ -128,11 +129,12 @@ class PendingRequest:
     Attributes:
         message: the request as it was received.
         size_bytes: the memory that it takes.
-        question: what is asked of the Pacemakers.
+        question: what is asked of the Pacemakers; deleted once nobody waits for it.
         answer: their answer, once it has come.
+        answer_bytes: about how much memory the answer takes.
     """
 
-    __slots__ = ("answer", "message", "question", "size_bytes")
+    __slots__ = ("answer", "answer_bytes", "message", "question", "size_bytes")
 
     question: Question
 
@@ -140,6 +142,7 @@ class PendingRequest:
         self.message = message
         self.size_bytes = size_bytes
         self.answer: Answer = None
+        self.answer_bytes = 0
 
 
 class RelayBackend:
@@ -161,6 +164,7 @@ class RelayBackend:
     __slots__ = (
         "_account",
         "_answer",
+        "_answers_bytes",
         "_has_ended",
         "_released",
         "_requests_by_id",
@@ -180,6 +184,8 @@ class RelayBackend:
         self._requests_by_id: dict[int, PendingRequest] = {}
         self._without_id: PendingRequest | None = None
         self._released: list[PendingRequest] = []
+        # The memory of their answers.
+        self._answers_bytes = 0
         # The answer to the request that the dispatcher is about to reply to.
         self._answer: Answer = None
 
@@ -222,6 +228,11 @@ class RelayBackend:
             for request in requests
             if request.type in _ACKS
         )
+
+    @property
+    def answers_bytes(self) -> int:
+        """The memory of the answers that wait for room on the connection."""
+        return self._answers_bytes
 
     def begin_batch(self) -> None:
         """Do nothing: no read is answered at once."""
@@ -286,6 +297,7 @@ class RelayBackend:
         """Remove and return a request that is answered now, or None."""
         while self._released:
             pending = self._released.pop()
+            self._answers_bytes -= pending.answer_bytes
             message_id = pending.message.message_id
             if pending is self._without_id:
                 self._without_id = None
@@ -296,7 +308,7 @@ class RelayBackend:
                 del self._requests_by_id[message_id]
             else:
                 continue
-            self._thread_requests.remove(self._account, pending.size_bytes)
+            self._forget(pending)
             self._answer = pending.answer
             return pending.message
         return None
@@ -311,6 +323,8 @@ class RelayBackend:
         self._requests_by_id.clear()
         self._without_id = None
         self._released.clear()
+        self._answers_bytes = 0
+        self._answer = None
         self.on_release = _ignore_release
         self._thread_requests.inbox.writer_left(self)
 
@@ -331,18 +345,28 @@ class RelayBackend:
         return [*self._requests_by_id.values(), *without_id]
 
     def _drop(self, pending: PendingRequest) -> None:
-        self._thread_requests.remove(self._account, pending.size_bytes)
         self._thread_requests.inbox.drop(pending.question)
+        self._forget(pending)
+
+    def _forget(self, pending: PendingRequest) -> None:
+        """Forget a request that was answered or dropped."""
+        self._thread_requests.remove(self._account, pending.size_bytes)
+        # The question refers to the request, in order to deliver the answer.  Such a
+        # cycle would never be freed, since garbage is not collected
+        # (`process.garbage`), and an answer may have 10 MB.
+        del pending.question
 
     def _deliver(self, pending: PendingRequest, answer: Answer) -> None:
         # On the links' thread.  It may set the answer: the I/O thread reads it only
         # after `_release`, which is queued behind it.
         pending.answer = answer
+        pending.answer_bytes = _size_of(answer)
         self._thread_requests.call(partial(self._release, pending))
 
     def _release(self, pending: PendingRequest) -> None:
         if not self._has_ended:
             self._released.append(pending)
+            self._answers_bytes += pending.answer_bytes
             self.on_release()
 
     # The interface `core.protocol.dispatch.HeartbeatStore`.
@@ -378,11 +402,12 @@ class RelayBackend:
 
     def list_nodes(self, path: str) -> list[str]:
         """Return the answer to a list."""
-        return self._names
+        names, self._answer = self._names, None
+        return names
 
     def name_slices(self, path: str, seen: set[str]) -> Iterator[list[str]]:
         """Yield the answer to a list, which has each name once, in batches."""
-        names = self._names
+        names, self._answer = self._names, None
         return (
             names[at : at + NAMES_PER_STEP]
             for at in range(0, len(names), NAMES_PER_STEP)
@@ -397,6 +422,13 @@ class RelayBackend:
     @property
     def _names(self) -> list[str]:
         return self._answer if isinstance(self._answer, list) else []
+
+
+def _size_of(answer: Answer) -> int:
+    """Return about how much memory an answer takes."""
+    if isinstance(answer, bytes):
+        return len(answer)
+    return sum(map(characters_bytes, answer)) if isinstance(answer, list) else 0
 
 
 def _not_started(function: Callable[[], None]) -> None:

@@ -112,6 +112,10 @@ class RelayDaemon(Daemon):
         )
         return self.make_protocol(dispatcher, backend, name, account)
 
+    def held_reads(self) -> Sequence[ThreadRequests]:
+        """Return what each I/O thread counts of the requests that wait."""
+        return self._thread_requests
+
     def thread_calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
         return {**super().thread_calls(), "links": self.links.call}

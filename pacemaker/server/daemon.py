@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from pacemaker.call_soon import CallSoon
 from pacemaker.config import Settings
@@ -51,6 +51,18 @@ from pacemaker.server.process.watchdog import Watchdog
 from pacemaker.server.upgrade_state import ConnectionState, DaemonState
 
 _logger: Final = logging.getLogger(__name__)
+
+
+class HeldReadFigures(Protocol):
+    """What an I/O thread counts of the requests that are answered later."""
+
+    @property
+    def refused(self) -> int:
+        """How many requests were refused for lack of room."""
+
+    @property
+    def held_read_bytes(self) -> int:
+        """The memory of those that wait."""
 
 
 class Daemon:
@@ -245,12 +257,20 @@ class Daemon:
         )
         figures.refused_connections = self._acceptor.refused
         figures.refused_heartbeats = self.store.refused
-        figures.refused_holds = sum(holder.refused for holder in self._miss_holders)
+        figures.refused_holds = sum(held.refused for held in self.held_reads())
         figures.evictions = self._shared.budget.evicted
         figures.logins = self._shared.steps.succeeded
         figures.failed_logins = self._shared.steps.failed
         figures.delayed_logins = self._shared.steps.delayed
         return figures
+
+    def held_reads(self) -> Sequence[HeldReadFigures]:
+        """Return what each I/O thread counts of the requests that wait."""
+        return self._miss_holders
+
+    @property
+    def _held_read_bytes(self) -> int:
+        return sum(held.held_read_bytes for held in self.held_reads())
 
     def measurements(self) -> Measurements:
         """Return what the daemon counts, for the admin endpoint."""
@@ -261,9 +281,7 @@ class Daemon:
             store_budget_bytes=self.store.budget_bytes,
             buffer_bytes=self._shared.budget.total_bytes,
             buffer_budget_bytes=self._shared.budget.budget_bytes,
-            held_read_bytes=sum(
-                holder.held_read_bytes for holder in self._miss_holders
-            ),
+            held_read_bytes=self._held_read_bytes,
             auth_method=self.settings.auth_method.value,
             io_threads=len(self.threads),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -346,9 +364,8 @@ class Daemon:
     def second_copy_bytes(self) -> int:
         """The approximate memory that a second copy of all data would need."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
-        reads_bytes = sum(holder.held_read_bytes for holder in self._miss_holders)
         buffers_bytes = (
-            self._shared.budget.total_bytes + connections_bytes + reads_bytes
+            self._shared.budget.total_bytes + connections_bytes + self._held_read_bytes
         )
         return self.store.used_bytes + buffers_bytes
 

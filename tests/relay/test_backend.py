@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable
 
@@ -290,7 +291,59 @@ def test_end_of_a_connection_drops_its_requests() -> None:
     kinds = [type(event) for event in client.events()]
     assert kinds == [Dropped, Dropped, WriterLeft]
     assert client.account.pending_bytes == 0
-    assert client.thread_requests.total_bytes == 0
+    assert client.thread_requests.held_read_bytes == 0
+
+
+@pytest.mark.parametrize("ends", ["answered", "superseded", "dropped"])
+def test_requests_leave_no_cycles(ends: str) -> None:
+    """Garbage is not collected, and an answer may have 10 MB."""
+    while gc.collect():
+        pass
+    gc.disable()
+    try:
+        client = Client()
+        client.send(get())
+        (question,) = client.asked()
+        if ends == "answered":
+            assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x", 7)
+        elif ends == "superseded":
+            client.send(get(OTHER))
+            (later,) = client.asked()
+            client.answer(later, b"x")
+            del later
+        client.protocol.close()
+        client.events()
+        del question
+        left = [each for each in gc.get_objects() if isinstance(each, Question)]
+    finally:
+        gc.enable()
+    assert not left
+
+
+def test_answers_that_wait_for_room_count_as_buffered() -> None:
+    """A peer may ask for much and read nothing; then its connection is evicted."""
+    client = Client()
+    client.protocol.call_on_release(lambda: None)
+    client.send(get(KEY, 1), get(OTHER, 2), get(TOPOLOGY, 3))
+    for question, answer in zip(client.asked(), (b"x" * 1000, b"", None), strict=True):
+        client.answer(question, answer)
+    assert client.protocol.buffered_bytes == 1000
+    client.go_on()
+    assert len(client.replies()) > 1000
+    assert client.protocol.buffered_bytes == 0
+
+
+def test_names_that_wait_for_room_count_as_buffered() -> None:
+    """A list of an answer may have 10 MB, too, and is not kept once it is written."""
+    client = Client()
+    client.protocol.call_on_release(lambda: None)
+    client.send(wire.path_request(Type.GET_ALL_NODES_FOR_PATH, TOPOLOGY, 1))
+    (question,) = client.asked()
+    client.answer(question, ["a" * 100] * 10)
+    assert client.protocol.buffered_bytes == 1000
+    client.go_on()
+    assert client.protocol.buffered_bytes == 0
+    assert client.backend.list_nodes(TOPOLOGY) == []
 
 
 def test_answer_after_the_end_of_a_connection_is_ignored() -> None:

@@ -168,13 +168,16 @@ def test_relay_shows_prometheus_which_pacemakers_are_up(tmp_path: Path) -> None:
     ):
         label = f'{{pacemaker="{pacemaker.name}"}}'
 
-        def shows(name: str, value: str) -> bool:
-            line = f"storm_pacemaker_relay_{name}{label} {value}\n"
+        def has_line(pattern: str) -> bool:
             give_up_s = time.monotonic() + GIVE_UP_S
             while time.monotonic() < give_up_s:
-                if line in fetch_page(place, "/metrics", GIVE_UP_S).text:
+                page = fetch_page(place, "/metrics", GIVE_UP_S).text
+                if re.search(f"^{pattern}$", page, re.MULTILINE):
                     return True
             return False
+
+        def shows(name: str, value: str) -> bool:
+            return has_line(re.escape(f"storm_pacemaker_relay_{name}{label} {value}"))
 
         assert shows("up", "1.0")
         pacemaker.kill()
@@ -182,6 +185,8 @@ def test_relay_shows_prometheus_which_pacemakers_are_up(tmp_path: Path) -> None:
         assert worker.ask(wire.send_pulse(key, b"1", 1))
         assert shows("waiting_pulses", "1.0")
         assert shows("losses_total", "1.0")
+        worker.send(get(key))
+        assert has_line(r"storm_pacemaker_held_read_bytes [1-9].*")
         pacemaker.start()
         assert shows("up", "1.0")
         assert shows("waiting_pulses", "0.0")

@@ -47,8 +47,6 @@ DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
 # UTF-8 takes at most this many bytes for each character of a str.
 _MAX_UTF8_BYTES: Final = 4
 
-_Answer: TypeAlias = Callable[[str], Data]
-
 
 class HeartbeatStore(PulseStore, ReadableStore, Protocol):
     """Where requests are carried out: the store, or a relay's connection."""
@@ -112,22 +110,6 @@ class Dispatcher:
         self._max_names_characters = (
             max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_LIST_NAMES
         ) // _MAX_UTF8_BYTES
-        # For each request that has a path: the type of its reply, and the function
-        # that returns the reply's data.
-        self._answers: Final[dict[int, tuple[int, _Answer]]] = {
-            messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, _no_data),
-            messages.EXISTS: (messages.EXISTS_RESPONSE, self._exists),
-            messages.GET_ALL_PULSE_FOR_PATH: (
-                messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
-                _no_data,
-            ),
-            messages.GET_PULSE: (messages.GET_PULSE_RESPONSE, self._get_pulse),
-            messages.DELETE_PATH: (messages.DELETE_PATH_RESPONSE, store.delete_all),
-            messages.DELETE_PULSE_ID: (
-                messages.DELETE_PULSE_ID_RESPONSE,
-                store.delete,
-            ),
-        }
 
     def reply_to(
         self,
@@ -163,7 +145,7 @@ class Dispatcher:
                 )
             self.store_pulse(data.id, data.details, account, peer_record)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
-        if kind not in READS and kind not in self._answers:
+        if kind not in READS and kind not in _ANSWERS:
             return None
         if not isinstance(data, str):
             name = messages.name_of(kind)
@@ -175,8 +157,8 @@ class Dispatcher:
             self._note_in_history(self._history, kind, data, peer_record)
         if kind == messages.GET_ALL_NODES_FOR_PATH:
             return self._list_nodes(data, message_id, account)
-        reply_kind, data_for = self._answers[kind]
-        return Message(reply_kind, data_for(data), message_id)
+        reply_kind, data_for = _ANSWERS[kind]
+        return Message(reply_kind, data_for(self, data), message_id)
 
     def _refuses(self, kind: int) -> bool:
         """Count an unauthenticated request; return whether to refuse it."""
@@ -280,9 +262,33 @@ class Dispatcher:
         self._figures.count_read(details)
         return Pulse(path, details)
 
+    def _delete_all(self, path: str) -> None:
+        self._store.delete_all(path)
 
-def _no_data(path: str) -> None:
-    """Answer without data.
+    def _delete(self, path: str) -> None:
+        self._store.delete(path)
 
-    CREATE_PATH stores nothing, and a GET_ALL_PULSE_FOR_PATH_RESPONSE carries no pulses.
-    """
+    def _no_data(self, path: str) -> None:
+        """Answer without data.
+
+        CREATE_PATH stores nothing, and a GET_ALL_PULSE_FOR_PATH_RESPONSE carries no
+        pulses.
+        """
+
+
+_Answer: TypeAlias = Callable[[Dispatcher, str], Data]
+
+# For each request that has a path: the type of its reply, and the method that returns
+# the reply's data.  Not of one dispatcher, which would then be part of a cycle: a relay
+# makes one for each connection, and garbage is not collected (`process.garbage`).
+_ANSWERS: Final[dict[int, tuple[int, _Answer]]] = {
+    messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, Dispatcher._no_data),
+    messages.EXISTS: (messages.EXISTS_RESPONSE, Dispatcher._exists),
+    messages.GET_ALL_PULSE_FOR_PATH: (
+        messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
+        Dispatcher._no_data,
+    ),
+    messages.GET_PULSE: (messages.GET_PULSE_RESPONSE, Dispatcher._get_pulse),
+    messages.DELETE_PATH: (messages.DELETE_PATH_RESPONSE, Dispatcher._delete_all),
+    messages.DELETE_PULSE_ID: (messages.DELETE_PULSE_ID_RESPONSE, Dispatcher._delete),
+}

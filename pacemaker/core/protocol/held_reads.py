@@ -128,6 +128,11 @@ class HeldReads:
         """Nothing: every held read is carried out again."""
         return b""
 
+    @property
+    def answers_bytes(self) -> int:
+        """Nothing: an answer is looked up in the store when there is room for it."""
+        return 0
+
     def begin_batch(self) -> None:
         """Forget the reads that the last batch answered."""
         self._answered.clear()

@@ -39,6 +39,10 @@ class PendingRequests(Protocol):
     def ack_frames(self) -> bytes:
         """The replies to requests that such a process need not carry out again."""
 
+    @property
+    def answers_bytes(self) -> int:
+        """The memory of the answers to released requests, if it counts nowhere else."""
+
     def begin_batch(self) -> None:
         """Forget what the last batch answered."""
 

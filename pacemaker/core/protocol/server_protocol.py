@@ -298,9 +298,12 @@ class ServerProtocol:
     @property
     def buffered_bytes(self) -> int:
         """The memory of unread bytes, a list that is being written, kept replies."""
-        large_list = self._large_list
-        listed_bytes = 0 if large_list is None else large_list.memory_bytes
-        return self.frames.unread_bytes + listed_bytes + self._outgoing.size_bytes
+        size_bytes = self.frames.unread_bytes + self._outgoing.size_bytes
+        if self._large_list is not None:
+            size_bytes += self._large_list.memory_bytes
+        if self._pending_requests is not None:
+            size_bytes += self._pending_requests.answers_bytes
+        return size_bytes
 
     def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
         """Return the state, or None if closed or during a SASL exchange.

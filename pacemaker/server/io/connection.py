@@ -295,6 +295,9 @@ class Connection:
         is_idle = self._wait is Wait.ANSWER and not self._unsent
         if self.interest == select.EPOLLIN or is_idle:
             self.go_on()
+        else:
+            # The answers wait for room, and count as buffered until then.
+            self._report_buffered_bytes()
 
     def _advance(self, output: Output) -> None:
         """Send the replies, and do what the protocol waits for then."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -440,3 +443,14 @@ def test_requests_are_answered_by_the_rule(sequence: list[Message]) -> None:
         assert data == expected(request, model)
         # Whatever it is, it can be sent.
         assert fast_codec.encode(reply) or messages.encode(reply)
+
+
+def test_dispatcher_is_no_part_of_a_cycle() -> None:
+    """A relay makes one for each connection, and garbage is not collected."""
+    gc.disable()
+    try:
+        store = Store()
+        made = weakref.ref(Dispatcher(store, Figures(), MAX_BODY_BYTES))
+        assert made() is None
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import termios
+from collections.abc import Callable
 
 import pytest
 
@@ -18,6 +19,7 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.sockets import set_reset_on_close
+from pacemaker.wire.messages import Message
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -461,6 +463,58 @@ def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
         assert connection not in hand.thread.watched
         assert hand.budget.total_bytes == 0
         assert hand.figures.connections == 0
+
+
+class _Answers:
+    """Requests that wait, with answers of a size that the test sets."""
+
+    is_over = False
+    request_frames = ack_frames = b""
+    answers_bytes = 0
+
+    def __init__(self) -> None:
+        self.on_release: Callable[[], None] = lambda: None
+
+    def begin_batch(self) -> None:
+        """Do nothing."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Do nothing."""
+
+    def supersede(self, message: Message) -> range:
+        """Supersede nothing."""
+        return range(0)
+
+    def answer_later(self, message: Message, authenticated: bool) -> bool:
+        """Answer everything now."""
+        return False
+
+    def next_released(self) -> Message | None:
+        """Return nothing: there is no room."""
+        return None
+
+    def drop_all(self) -> None:
+        """Drop what waits."""
+        self.answers_bytes = 0
+
+
+def test_answers_that_wait_for_room_are_buffered_bytes() -> None:
+    """In a relay, they come while the peer does not take what it was sent before."""
+    with Hand(budget_bytes=20_000_000) as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        before_bytes = hand.budget.total_bytes
+        waiting = _Answers()
+        connection.protocol._pending_requests = waiting
+        connection.protocol.call_on_release(connection._on_release)
+        waiting.answers_bytes = 1_000_000
+        waiting.on_release()
+        assert hand.budget.total_bytes == before_bytes + 1_000_000
+        waiting.answers_bytes = 20_000_000
+        waiting.on_release()
+        assert connection.is_closed
 
 
 def test_health_check_leaves_no_line_in_the_log(
