@@ -7,10 +7,11 @@ import itertools
 import logging
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from pacemaker.core.history.history import History
+from pacemaker.core.history.record import ConnectionEnd, PeerRecord
 from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError
 from pacemaker.server import limits
@@ -55,13 +56,39 @@ def restore_heartbeats(
     store.budget_bytes = budget_bytes
 
 
-def restore_history(history: History | None, data: bytes) -> None:
-    """Load the history from before an upgrade, if there is one now and then."""
-    if history is not None and data:
-        try:
-            history.load(data)
-        except ValueError as exc:
-            _logger.warning("the history starts empty: %s", exc)
+def restore_history(
+    history: History | None, data: bytes, peers: Collection[str], now_s: float
+) -> dict[str, PeerRecord]:
+    """Load the history from before an upgrade, if there is one now and then.
+
+    Args:
+        history: the history; None if there is none now.
+        data: what there was before.
+        peers: the names of the peers whose connections are carried over.  The upgrade
+            has reset the others.
+        now_s: the monotonic time.
+
+    Returns:
+        What the history knows of the connections that are carried over, by the names of
+        the peers.  Their ends have to be noted there.
+    """
+    if history is None or not data:
+        return {}
+    try:
+        history.load(data)
+    except ValueError as exc:
+        _logger.warning("the history starts empty: %s", exc)
+        return {}
+    carried: dict[str, PeerRecord] = {}
+    for record in history.records.values():
+        writer = record.writer
+        if writer.end is not ConnectionEnd.OPEN:
+            continue
+        if writer.peer in peers:
+            carried[writer.peer] = writer
+        else:
+            writer.end, writer.ended_s = ConnectionEnd.RESET, now_s
+    return carried
 
 
 def restore_socket(fd: int) -> socket.socket:

@@ -17,7 +17,7 @@ from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.history.record import TurnTime
+from pacemaker.core.history.record import PeerRecord, TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.pending_requests import PendingRequests
@@ -125,6 +125,8 @@ class Daemon:
         self.hold_until_s = boot_time_s() + hold_s
         self.address = describe_all(self._listeners)
         self._miss_holders: list[MissHolder] = []
+        # What the history knows of connections that are yet to be restored.
+        self._carried_peers: dict[str, PeerRecord] = {}
         threads = sizing.io_threads(settings, options)
         self.threads = [self._io_thread(number) for number in range(threads)]
         self._freed_memory = FreedMemory(
@@ -211,6 +213,7 @@ class Daemon:
             peer,
             pending_requests,
             account,
+            self._carried_peers.pop(peer, None),
         )
 
     def start(self) -> None:
@@ -401,7 +404,10 @@ class Daemon:
         """Restore, before `start`, the state from before an upgrade."""
         max_body_bytes = self.settings.message_size_max_bytes
         carry_over.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
-        carry_over.restore_history(self.history, state.history)
+        names = {connection.address.name for connection in state.connections}
+        self._carried_peers = carry_over.restore_history(
+            self.history, state.history, names, time.monotonic()
+        )
         self.hold_until_s = state.hold_until_s
         peers = [
             (carry_over.restore_socket(connection.fd), connection.shifted(-ahead_s))

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from pacemaker.core.history.history import History
+from pacemaker.core.history.record import ConnectionEnd, PeerRecord
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
 from pacemaker.server.carry_over import (
@@ -58,12 +59,38 @@ def test_history_that_cannot_be_read_starts_empty(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The log says why; an old format must not prevent the start."""
-    restore_history(None, b"garbage")
-    restore_history(History(2**20), b"")
+    assert restore_history(None, b"garbage", (), 5.0) == {}
+    assert restore_history(History(2**20), b"", (), 5.0) == {}
     assert not caplog.messages
-    restore_history(History(2**20), b"garbage")
+    assert restore_history(History(2**20), b"garbage", (), 5.0) == {}
     (message,) = caplog.messages
     assert message.startswith("the history starts empty: ")
+
+
+def test_history_goes_on_with_the_connections_that_are_carried_over() -> None:
+    """How they end is noted where their heartbeats were; the others were reset."""
+    before, after = History(2**20), History(2**20)
+    ended = PeerRecord("10.0.0.3:1")
+    for key, peer in (
+        ("/w/1", PeerRecord("10.0.0.1:1")),
+        ("/w/2", PeerRecord("10.0.0.2:1")),
+        ("/w/3", ended),
+    ):
+        before.note_pulse(key, peer, 1.0, b"")
+    ended.end, ended.ended_s = ConnectionEnd.FIN, 2.0
+    carried = restore_history(
+        after, b"".join(before.dump()), {"10.0.0.1:1", "10.0.0.3:1"}, 5.0
+    )
+    assert list(carried) == ["10.0.0.1:1"]
+    assert carried["10.0.0.1:1"] is after.records["/w/1"].writer
+    ends = [
+        (record.writer.end, record.writer.ended_s) for record in after.records.values()
+    ]
+    assert ends == [
+        (ConnectionEnd.OPEN, 0.0),
+        (ConnectionEnd.RESET, 5.0),
+        (ConnectionEnd.FIN, 2.0),
+    ]
 
 
 @pytest.mark.io

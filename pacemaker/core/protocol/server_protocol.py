@@ -97,6 +97,8 @@ class ServerProtocol:
         peer: the peer's name in the log.
         pending_requests: the requests that are answered later; None if none will be.
         account: the account of the peer's address.
+        peer_record: the connection, as the history knows it from before an upgrade;
+            None for a new connection.
 
     Attributes:
         phase: what the connection expects next.
@@ -149,6 +151,7 @@ class ServerProtocol:
         peer: str = "",
         pending_requests: PendingRequests | None = None,
         account: Account = UNKNOWN_PEER,
+        peer_record: PeerRecord | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         # Logs each message.  Looked up once, so that it costs a pulse nothing if DEBUG
@@ -176,7 +179,7 @@ class ServerProtocol:
         self.slice_cost = 0
         self.account = account
         self.peer = peer
-        self.peer_record = PeerRecord(peer)
+        self.peer_record = PeerRecord(peer) if peer_record is None else peer_record
         # None is known while misses are held, and once the phase is CLOSED.
         self._fast_paths = FastPaths(dispatcher, account, self.peer_record)
         self.phase = first_phase(mechanism)

@@ -36,46 +36,44 @@ class Inheritance:
 
     Attributes:
         waiters: the clients that wait for the outcome.
+        admin_fd: the listening socket of the admin endpoint; -1 if there is none.
+        upgrades: how many upgrades this process has had, the last one included.
         is_own_listener: whether the daemon originally opened its port itself.  If the
             state is lost, that is unknown and taken as no.  Then pacemaker.port has no
             effect, as with a socket that was handed over, and the log says so.
     """
 
     def __init__(self, state: DaemonState | None) -> None:
+        # Until it is restored: it has a copy of all heartbeats.
         self._state = state
+        self._parked_s = None if state is None else state.parked_s
+        self._connections = 0 if state is None else len(state.connections)
+        self.admin_fd = -1 if state is None else state.admin_fd
+        self.upgrades = 1 if state is None else state.upgrades + 1
         self.is_own_listener = state is not None and state.is_own_listener
         if state is None or state.request_fd < 0:
             self.waiters = Waiters.open()
         else:
             self.waiters = Waiters.inherit(state.request_fd, state.waiter_fds)
 
-    @property
-    def admin_fd(self) -> int:
-        """The listening socket of the admin endpoint; -1 if there is none."""
-        return -1 if self._state is None else self._state.admin_fd
-
-    @property
-    def upgrades(self) -> int:
-        """How many upgrades this process has had, the last one included."""
-        return 1 if self._state is None else self._state.upgrades + 1
-
     def restore(self, daemon: Upgradable) -> None:
-        """Restore the state into a daemon that does not serve yet."""
-        if self._state is not None:
-            daemon.restore(self._state, boottime_ahead_s())
+        """Restore the state, once, into a daemon that does not serve yet."""
+        state, self._state = self._state, None
+        if state is not None:
+            daemon.restore(state, boottime_ahead_s())
 
     def log(self, daemon: Upgradable) -> None:
         """Log what was carried over, once every I/O thread has its connections."""
-        if self._state is None:
+        if self._parked_s is None:
             return
         barrier = Barrier()
         daemon.park(barrier, time.monotonic() + _RESTORE_TIMEOUT_S)
         barrier.release()
-        paused_s = boot_time_s() - self._state.parked_s
+        paused_s = boot_time_s() - self._parked_s
         _logger.info(
             "upgraded to %s: %s and %s carried over; requests waited for %.2f s",
             __version__,
-            counted(len(self._state.connections), "connection"),
+            counted(self._connections, "connection"),
             counted(len(daemon.store), "heartbeat"),
             paused_s,
         )
