@@ -152,6 +152,7 @@ PURE_MODULES = (
     "why.evidence",
     "why.endings",
     "why.facts",
+    "why.census",
     "why.gaps",
     "why.outages",
     "why.signs",

@@ -3,6 +3,9 @@
 Its JSON is an interface: `storm-pacemaker-py why` reads it, and may be newer or older
 than the daemon.  A reader must ignore unknown fields, and `version` changes if a field
 changes its meaning.  All times are in seconds since 1970.
+
+In the head, `is_full` says that there may be keys that are written and do not appear,
+because the history has had no room for them.
 """
 
 from __future__ import annotations
@@ -88,6 +91,7 @@ class _Writer:
             "version": VERSION,
             "now": round(now_s, 3),
             "began": self._time(history.began_s),
+            "is_full": history.is_full(now_s - self._ahead_s),
             "reader": history.reader.peer or None,
             "read": self._time(history.read_s),
             "read_gaps": [

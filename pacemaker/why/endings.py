@@ -261,14 +261,8 @@ def _relay_of(evidence: Evidence, worker: WorkerId, peer: str) -> str | None:
     """Return a sentence about a connection that is a relay's and not the worker's."""
     if evidence.relay_facts(worker):
         return None  # the connection is that of the worker to its relay
-    carried = {
-        each
-        for daemon in evidence.daemons
-        for each, facts in daemon.keys.items()
-        if facts.peer == peer
-    }
     # A relay may carry a single worker, so the configuration counts too.
-    if len(carried) < 2 and not evidence.has_relays:
+    if evidence.carried_by(peer) < 2 and not evidence.has_relays:
         return None
     return (
         f"its heartbeats come through a relay, {peer}, which hides whether the worker"

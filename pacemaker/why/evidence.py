@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.heartbeats.keys import topology_path
-from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, slot_of
-from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts, WorkerId
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, Slot, slot_of
+from pacemaker.why.census import Census, SpanCounter, WorkerLife, merged
+from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts, Span, WorkerId
 from pacemaker.why.gaps import Gap, gaps_of
 
 # Clocks of hosts differ, and uptimes are whole seconds.
 SLACK_S: Final = 3.0
+
+_Holders: TypeAlias = dict[WorkerId, list[tuple[DaemonFacts, KeyFacts]]]
 
 
 class WorkerVerdict(enum.Enum):
@@ -71,6 +76,9 @@ class WorkerFinding:
 class Evidence:
     """All that is known.
 
+    Each gap is judged by what all workers did, so what is asked for each gap is worked
+    out once.
+
     Attributes:
         daemons: what each Pacemaker and relay remembers; those that did not answer are
             missing.
@@ -82,8 +90,9 @@ class Evidence:
     nodes: ClusterNodes | None = None
     has_relays: bool = False
     _gaps: dict[WorkerId, list[Gap]] = field(default_factory=dict)
+    _hosts: dict[str, Census] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def workers(self) -> list[WorkerId]:
         """Every worker that any Pacemaker or relay remembers."""
         return sorted({worker for daemon in self.daemons for worker in daemon.keys})
@@ -91,14 +100,19 @@ class Evidence:
     @property
     def assigned(self) -> list[WorkerId]:
         """Every worker that ZooKeeper has an assignment for."""
-        assignments = {} if self.nodes is None else self.nodes.assignments
         return sorted(
             WorkerId(topology_id, slot.worker)
-            for topology_id, assignment in assignments.items()
-            for slot in assignment.slots()
+            for topology_id, slots in self._slots.items()
+            for slot in slots
         )
 
-    @property
+    @cached_property
+    def _slots(self) -> dict[str, dict[Slot, int]]:
+        """The slots of each topology, and when each was assigned."""
+        assignments = {} if self.nodes is None else self.nodes.assignments
+        return {name: assignment.slots() for name, assignment in assignments.items()}
+
+    @cached_property
     def now_s(self) -> float:
         """When the Pacemakers and relays were asked."""
         return max((each.now_s for each in self.daemons), default=0.0)
@@ -124,17 +138,82 @@ class Evidence:
         self, worker: WorkerId, are_relays: bool = False
     ) -> list[tuple[DaemonFacts, KeyFacts]]:
         """Return the Pacemakers, or the relays, that remember a worker."""
-        return [
-            (each, each.keys[worker])
-            for each in self.daemons
-            if each.is_relay is are_relays and worker in each.keys
-        ]
+        return self._holders[are_relays].get(worker, [])
+
+    @cached_property
+    def _holders(self) -> dict[bool, _Holders]:
+        """The relays, and the others, that remember each worker."""
+        pacemakers: _Holders = defaultdict(list)
+        relays: _Holders = defaultdict(list)
+        for daemon in self.daemons:
+            known = relays if daemon.is_relay else pacemakers
+            for worker, facts in daemon.keys.items():
+                known[worker].append((daemon, facts))
+        return {False: pacemakers, True: relays}
+
+    def carried_by(self, peer: str) -> int:
+        """Return the number of workers whose last heartbeat came from a connection."""
+        return len(self._carried.get(peer, ()))
+
+    @cached_property
+    def _carried(self) -> dict[str, set[WorkerId]]:
+        carried = defaultdict(set)
+        for daemon in self.daemons:
+            for worker, facts in daemon.keys.items():
+                carried[facts.peer].add(worker)
+        return carried
 
     def gaps(self, worker: WorkerId) -> list[Gap]:
         """Return the gaps of a worker, the oldest first."""
         if worker not in self._gaps:
             self._gaps[worker] = gaps_of(self.firsthand_facts(worker), self.now_s)
         return self._gaps[worker]
+
+    @cached_property
+    def everyone(self) -> Census:
+        """All workers."""
+        return Census([life for lives in self._lives.values() for life in lives])
+
+    def host(self, node: str) -> Census:
+        """Return the workers of a host, which is known by its supervisor's id."""
+        if node not in self._hosts:
+            self._hosts[node] = Census(self._lives.get(node, []))
+        return self._hosts[node]
+
+    @cached_property
+    def hosts(self) -> SpanCounter:
+        """The times in which a host had a worker that was alive."""
+        return SpanCounter(
+            span
+            for lives in self._lives.values()
+            for span in merged(span for life in lives for span in life.alive)
+        )
+
+    @cached_property
+    def _lives(self) -> dict[str, list[WorkerLife]]:
+        """When the workers were alive and silent, by host."""
+        lives = defaultdict(list)
+        for worker in self.workers:
+            lives[node_of(worker.name)].append(self._life(worker))
+        return lives
+
+    def _life(self, worker: WorkerId) -> WorkerLife:
+        """Return when a worker was alive, and when it was silent but not shut down.
+
+        It is alive from shortly before its first heartbeat until the one after its last
+        is late.
+        """
+        alive = merged(
+            Span(each.first_s - each.late_s, each.last_s + each.late_s)
+            for each in self.firsthand_facts(worker)
+        )
+        silent, until_s = [], 0.0
+        for gap in self.gaps(worker):
+            # Times are rounded, so two gaps may have a millisecond in common.
+            begin_s, until_s = max(gap.span.begin_s, until_s), gap.span.end_s
+            if not self.deletes_in(worker, gap):
+                silent.append(Span(begin_s, until_s))
+        return WorkerLife(alive, silent)
 
     def deletes_in(self, worker: WorkerId, gap: Gap) -> list[HistoryEvent]:
         """Return the deletes of a worker's key at a gap's beginning or in it."""
@@ -151,10 +230,10 @@ class Evidence:
         if self.nodes is None:
             return None
         topology_id, name = worker
-        assignment, slot = self.nodes.assignments.get(topology_id), slot_of(name)
-        if assignment is None or slot is None:
+        slots, slot = self._slots.get(topology_id), slot_of(name)
+        if slots is None or slot is None:
             return None
-        return assignment.slots().get(slot)
+        return slots.get(slot)
 
     def is_unassigned(self, worker: WorkerId) -> bool:
         """Return whether ZooKeeper has no assignment for a worker's slot."""

@@ -129,6 +129,7 @@ class DaemonFacts:
         keys: what it remembers of each worker.
         is_relay: whether it is a relay, which sees only the workers of its own host.
         corrected_s: what was added to its times, because its clock was wrong.
+        is_full: whether it may not remember a worker that writes, for lack of room.
     """
 
     name: str
@@ -141,6 +142,7 @@ class DaemonFacts:
     keys: Mapping[WorkerId, KeyFacts] = field(default_factory=dict)
     is_relay: bool = False
     corrected_s: float = 0.0
+    is_full: bool = False
 
 
 def corrected_to_one_clock(
@@ -226,6 +228,7 @@ def parse_history(name: str, text: str) -> DaemonFacts:
             ),
             keys=dict(_keys(name, page["keys"])),
             is_relay=bool(page.get("is_relay")),
+            is_full=bool(page.get("is_full")),
         )
     except HistoryFormatError:
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pacemaker.why.evidence import Cause, Evidence, WorkerVerdict, node_of
-from pacemaker.why.facts import Span, WorkerId
+from pacemaker.why.facts import WorkerId
 from pacemaker.why.gaps import Gap
 
 # The share of all workers, and the number of them, that must be silent at once for the
@@ -16,27 +16,24 @@ _MIN_SILENT_WORKERS: Final = 3
 
 def shared_outage(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell whether the whole host, or the whole cluster, was silent."""
-    node = node_of(worker.name)
-    alive = [each for each in evidence.workers if _was_alive(evidence, each, gap.span)]
-    silent = [each for each in alive if _was_silent(evidence, each, gap.span)]
-    here = [each for each in alive if node_of(each.name) == node]
-    silent_here = [each for each in silent if node_of(each.name) == node]
-    nodes = {node_of(each.name) for each in alive}
-    if len(nodes) > 1 and len(silent) >= max(
-        _MIN_SILENT_WORKERS, _MIN_SILENT_SHARE * len(alive)
-    ):
+    node, begin_s = node_of(worker.name), gap.span.begin_s
+    everyone, host = evidence.everyone, evidence.host(node)
+    alive, silent = everyone.alive(begin_s), everyone.silent(gap.span)
+    hosts = evidence.hosts.count(begin_s)
+    if hosts > 1 and silent >= max(_MIN_SILENT_WORKERS, _MIN_SILENT_SHARE * alive):
         return _cause(
             WorkerVerdict.SHARED_OUTAGE,
             gap,
-            f"{len(silent)} of {len(alive)} workers on {len(nodes)} hosts were silent"
-            " at the same time",
+            f"{silent} of {alive} workers on {hosts} hosts were silent at the same"
+            " time",
         )
-    if len(silent_here) >= 2 and len(silent_here) == len(here) < len(alive):
+    here = host.alive(begin_s)
+    if 2 <= host.silent(gap.span) == here < alive:
         return _cause(
             WorkerVerdict.WHOLE_HOST,
             gap,
-            f"all {len(here)} workers of its host were silent at the same time;"
-            f" elsewhere {len(silent) - len(here)} of {len(alive) - len(here)} were",
+            f"all {here} workers of its host were silent at the same time;"
+            f" elsewhere {silent - here} of {alive - here} were",
         )
     if not gap.is_over and gap.last.end == "open" and evidence.lacks_supervisor(node):
         return _cause(
@@ -55,21 +52,3 @@ def _cause(verdict: WorkerVerdict, gap: Gap, reason: str) -> Cause:
         None: (),
     }[gap.is_new_process]
     return Cause(verdict, (reason, *process))
-
-
-def _was_alive(evidence: Evidence, worker: WorkerId, span: Span) -> bool:
-    """Return whether a worker wrote shortly before a time."""
-    return any(
-        each.first_s <= span.begin_s + each.late_s
-        and each.last_s >= span.begin_s - each.late_s
-        for each in evidence.firsthand_facts(worker)
-    )
-
-
-def _was_silent(evidence: Evidence, worker: WorkerId, span: Span) -> bool:
-    """Return whether a worker was silent for most of a time, and did not shut down."""
-    for gap in evidence.gaps(worker):
-        common_s = min(gap.span.end_s, span.end_s) - max(gap.span.begin_s, span.begin_s)
-        if common_s > 0.5 * span.duration_s:
-            return not evidence.deletes_in(worker, gap)
-    return False

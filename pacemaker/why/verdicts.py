@@ -72,9 +72,16 @@ def _unseen(evidence: Evidence, worker: WorkerId) -> WorkerFinding:
         return WorkerFinding(WorkerVerdict.UNKNOWN, None, None, (reason,))
     waited_s = evidence.now_s - assigned_s
     assigned = (
-        f"Nimbus assigned it to {_place_of(evidence, worker)} {waited_s:.0f} s ago, and"
-        f" no heartbeat has come to {names}"
+        f"Nimbus assigned it to {_place_of(evidence, worker)} {waited_s:.0f} s ago"
     )
+    full = [each.name for each in evidence.daemons if each.is_full]
+    if full:
+        # The worker may write all the time, so no heartbeat is said to be missing.
+        reason = f"the history of {', '.join(full)} is full and may lack this worker"
+        return WorkerFinding(
+            WorkerVerdict.UNCLEAR, assigned_s, None, (assigned, reason)
+        )
+    assigned += f", and no heartbeat has come to {names}"
     if waited_s < NIMBUS_TASK_LAUNCH_SECS:
         return WorkerFinding(WorkerVerdict.LOADING, assigned_s, None, (assigned,))
     advice = "see its worker.log, and the supervisor's log on its host"

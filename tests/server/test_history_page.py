@@ -30,3 +30,11 @@ def test_page_comes_in_slices() -> None:
     slices = list(write_history(history, Store().get, 1.0, 1.0, ""))
     assert max(map(len, slices)) < 20_000
     assert len(json.loads(b"".join(slices))["keys"]) == 1_000
+
+
+def test_head_says_whether_keys_may_be_missing() -> None:
+    """The history is full only for some time after it had no room for a key."""
+    history = History(1)
+    history.note_pulse(KEY, PeerRecord("p"), 100.0, b"")
+    assert json.loads(page(history, now_s=130.0))["is_full"] is True
+    assert json.loads(page(history, now_s=1_000.0))["is_full"] is False

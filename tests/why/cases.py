@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pacemaker.heartbeats.model import ExecutorInfo
 from pacemaker.observe.zookeeper.storm_nodes import (
@@ -58,7 +58,7 @@ def key(
 
 
 def daemon(
-    keys: dict[WorkerId, KeyFacts],
+    keys: Mapping[WorkerId, KeyFacts],
     name: str = "pm1",
     deletes: Sequence[tuple[float, str, str]] = (),
     read_gaps: Sequence[Span] = (),

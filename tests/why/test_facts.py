@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import json
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_page_is_read_as_it_was_written() -> None:
     daemon = parse_history("pm1", page(eventful()))
     assert (daemon.now_s, daemon.began_s) == (AHEAD_S + 200, AHEAD_S + 50)
     assert (daemon.reader, daemon.read_s) == ("10.0.0.9:1", AHEAD_S + 160)
+    assert not daemon.is_full
     assert daemon.read_gaps == (Span(AHEAD_S + 120, AHEAD_S + 160),)
     assert daemon.deletes == ((AHEAD_S + 161, "/workerbeats/other-1-1", "10.0.0.9:1"),)
     ((worker, key),) = daemon.keys.items()
@@ -77,6 +79,16 @@ def test_empty_history_is_a_page() -> None:
     """A daemon that has just started."""
     daemon = parse_history("pm1", page(History(1)))
     assert (daemon.keys, daemon.read_s) == ({}, None)
+
+
+def test_full_history_says_so() -> None:
+    """The page of an older daemon does not tell."""
+    history = History(1)
+    history.note_pulse(KEY, PeerRecord("10.0.0.1:4000"), 190.0, VALUE)
+    shown = page(history)
+    assert parse_history("pm1", shown).is_full
+    older = json.dumps({**json.loads(shown), "is_full": None})
+    assert not parse_history("pm1", older).is_full
 
 
 @pytest.mark.parametrize(

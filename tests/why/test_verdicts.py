@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pacemaker.why.evidence import Evidence, WorkerVerdict
@@ -58,3 +60,23 @@ def test_assigned_worker_without_a_heartbeat(
     finding = first(judged)
     assert (finding.verdict, finding.end_s) == (verdict, None)
     assert f"host-a:6700 {assigned_ago_s} s ago" in said(finding)
+
+
+@pytest.mark.parametrize("assigned_ago_s", [20, 500])
+def test_worker_that_a_full_history_may_lack_is_unclear(assigned_ago_s: int) -> None:
+    """It may write, so it is not said that no heartbeat has come."""
+    full = dataclasses.replace(daemon({}, name="pm2"), is_full=True)
+    zookeeper = nodes(assigned_s=int(NOW_S) - assigned_ago_s)
+    finding = first(Evidence([daemon({}), full], zookeeper))
+    assert (finding.verdict, finding.begin_s) == (
+        WorkerVerdict.UNCLEAR,
+        NOW_S - assigned_ago_s,
+    )
+    assert "the history of pm2 is full" in said(finding)
+    assert "no heartbeat" not in said(finding)
+
+
+def test_worker_that_a_full_history_has_is_judged() -> None:
+    """That others may be missing does not matter to it."""
+    full = dataclasses.replace(daemon({WORKER: key()}), is_full=True)
+    assert first(Evidence([full], nodes())).verdict is WorkerVerdict.WELL

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from pacemaker.core.history.record import (
-    LATE_FACTOR,
     NO_PEER,
     ConnectionEnd,
     KeyRecord,
@@ -149,7 +148,7 @@ def _unpack_record(
     record = KeyRecord(last_s, peer_record)
     record.first_s, record.longest_gap_s, record.read_s = first_s, longest_gap_s, read_s
     record.interval_s, record.is_unchanged = interval_s, bool(is_unchanged)
-    record.quiet_gap_s = min(longest_gap_s, LATE_FACTOR * interval_s)
+    record.set_quiet_gap()
     record.reader = PeerRecord(reader_peer) if reader_peer else NO_PEER
     events = reader.bytes()
     record.events = bytearray(events) if events else None

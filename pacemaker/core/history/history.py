@@ -18,7 +18,8 @@ time is stored.  There is more to do only if one of the comparisons fails.
 
 **Memory.**  Records may take a fixed part of the store's budget, and are counted in it.
 When that part is full, the oldest record whose key was not written recently is removed.
-If there is none, a new key gets no record.
+If there is none, a new key gets no record.  Its writer asks again every `RETRY_S`,
+because records may have become old meanwhile.
 
 Records are changed without a lock, because a key usually has one writer.  If two
 threads write the same key at the same time, at worst its record misses an event.
@@ -29,6 +30,7 @@ upgrade in place.  This module reads no clock.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -52,6 +54,11 @@ from pacemaker.heartbeats.peek import peek
 _IN_USE_S: Final = 600.0
 # How many old records are examined to make room for a new one.
 _TRIES: Final = 8
+# How long the fast path of a key without a record waits before it asks for one again.
+RETRY_S: Final = 60.0
+# The history counts as full for so long after a key got no record.  A worker of Storm
+# 2.0 to 2.2 writes once a minute, so it may ask again only after 120 s.
+_FULL_S: Final = 3 * RETRY_S
 # Nimbus reads every 10 s, and acts if it has seen no change for 30 s
 # (nimbus.task.timeout.secs).
 READ_GAP_S: Final = 30.0
@@ -94,11 +101,21 @@ class History:
         self.reader = NO_PEER
         self.read_s = 0.0
         self.began_s = 0.0
+        # When a key last got no record.
+        self._refused_s = -math.inf
 
     @property
     def size_bytes(self) -> int:
         """The memory that the records take."""
         return self._size_bytes
+
+    def is_full(self, now_s: float) -> bool:
+        """Return whether there may be keys that are written and have no record.
+
+        The size does not tell: a history of its full size still has room for a new key
+        if it has old records.
+        """
+        return now_s - self._refused_s < _FULL_S
 
     def note_pulse(
         self, key: str, peer_record: PeerRecord, now_s: float, value: bytes
@@ -119,7 +136,7 @@ class History:
     def _note_unusual(
         self, record: KeyRecord, peer_record: PeerRecord, now_s: float, value: bytes
     ) -> None:
-        """Note a pulse over another connection, or after the longest gap so far."""
+        """Note a pulse over another connection, or after a gap that is not quiet."""
         before, gap_s = record.writer, now_s - record.last_s
         is_late = record.note_gap(gap_s)
         record.writer, record.last_s = peer_record, now_s
@@ -203,6 +220,8 @@ class History:
                 self.records[key] = record
                 self._order.append(key)
                 self._size_bytes += size_bytes
+            else:
+                self._refused_s = now_s
         # Outside the lock: no lock is taken while another is held.
         self._count_bytes((size_bytes if record is not None else 0) - removed_bytes)
         return record

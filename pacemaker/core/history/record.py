@@ -23,14 +23,14 @@ MAX_EVENTS: Final = 32
 # more than twice that.
 USUAL_INTERVAL_S: Final = 3.0
 LATE_FACTOR: Final = 2.0
-# After this many late pulses in a row, each about as late as the one before, their gap
-# is the usual interval of the key.
+# After this many gaps in a row that are not as usual, each about as long as the one
+# before, their length is the usual interval of the key.
 _RUN: Final = 3
 _SAME_FACTOR: Final = 1.2
 
 # What a record takes without its key: itself, its entry, its times, its writer, and the
 # empty leaf of a key that was deleted.
-RECORD_BYTES: Final = 466
+RECORD_BYTES: Final = 474
 # The time, the kind, how the previous connection had ended, the worker's uptime, a
 # duration in seconds, and the length of the peer's name, which follows.
 _EVENT: Final = struct.Struct("<dBBifB")
@@ -139,7 +139,8 @@ class KeyRecord(LeafHandle):
         first_s: the first pulse.
         last_s: the last pulse.
         quiet_gap_s: a pulse after at most this gap needs no note: the smaller of the
-            longest gap so far and the gap that counts as late.
+            longest gap so far and the gap that counts as late.  0 if the next gap
+            counts, however short it is.
         longest_gap_s: the longest gap between two pulses.
         interval_s: the usual interval.
         read_s: when it was last read by a reader; 0 for never.
@@ -147,7 +148,8 @@ class KeyRecord(LeafHandle):
     """
 
     __slots__ = (
-        "_late_run",
+        "_run",
+        "_run_gap_s",
         "events",
         "first_s",
         "interval_s",
@@ -169,21 +171,46 @@ class KeyRecord(LeafHandle):
         self.interval_s = USUAL_INTERVAL_S
         self.is_unchanged = False
         self.events: bytearray | None = None
-        self._late_run = 0
+        # How many gaps in a row were alike but not as usual, and the last of them.
+        self._run = 0
+        self._run_gap_s = 0.0
 
     def note_gap(self, gap_s: float) -> bool:
         """Note the time between two pulses; return whether the second one was late."""
-        late_s = LATE_FACTOR * self.interval_s
-        is_late = gap_s > late_s
-        if is_late:
-            is_same = gap_s < _SAME_FACTOR * self.longest_gap_s
-            self._late_run = self._late_run + 1 if is_same else 1
-            if self._late_run >= _RUN:
-                self.interval_s = gap_s
-                self._late_run = 0
+        is_late = gap_s > LATE_FACTOR * self.interval_s
+        if is_late or self._is_short(gap_s):
+            self._count_in_run(gap_s)
+        else:
+            self._run, self._run_gap_s = 0, 0.0
         self.longest_gap_s = max(self.longest_gap_s, gap_s)
-        self.quiet_gap_s = min(self.longest_gap_s, LATE_FACTOR * self.interval_s)
+        self.set_quiet_gap()
         return is_late
+
+    def _is_short(self, gap_s: float) -> bool:
+        """Return whether a gap suggests a shorter interval, but none below Storm's."""
+        return USUAL_INTERVAL_S < self.interval_s > LATE_FACTOR * gap_s
+
+    def _count_in_run(self, gap_s: float) -> None:
+        """Note a gap that is not as usual; the third one alike becomes the interval.
+
+        A late gap is more than four times as long as a short one, so no run has both.
+        """
+        before_s = self._run_gap_s
+        is_same = before_s <= _SAME_FACTOR * gap_s and gap_s <= _SAME_FACTOR * before_s
+        self._run = self._run + 1 if is_same else 1
+        self._run_gap_s = gap_s
+        if self._run >= _RUN:
+            self.interval_s = max(gap_s, USUAL_INTERVAL_S)
+            self._run, self._run_gap_s = 0, 0.0
+
+    def set_quiet_gap(self) -> None:
+        """Set `quiet_gap_s` by the other attributes."""
+        # A gap as usual ends a run, so it must be seen.  And only short gaps show that
+        # a long interval is over.  Both are rare, or of keys that are seldom written.
+        if self._run or self.interval_s > USUAL_INTERVAL_S:
+            self.quiet_gap_s = 0.0
+        else:
+            self.quiet_gap_s = min(self.longest_gap_s, LATE_FACTOR * self.interval_s)
 
     def add(self, event: KeyEvent) -> int:
         """Add an event; return by how many bytes the record has grown."""

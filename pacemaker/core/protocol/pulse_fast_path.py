@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.history.history import History
+from pacemaker.core.history.history import RETRY_S, History
 from pacemaker.core.history.record import (
     NO_PEER,
     NO_TURN_TIME,
@@ -111,10 +111,12 @@ class PulseFastPath:
         self._peer_record = peer_record
         self._history = history
         self._turn_time = turn_time
-        # The first pulses were noted before this object was made.  So if there is no
-        # record now, the history has no room for one.
-        has_record = history is not None and key in history.records
-        self._note_from_s = 0.0 if has_record else math.inf
+        self._note_from_s = math.inf
+        if history is not None:
+            # The first pulses were noted before this object was made.  So if there is
+            # no record now, the history had no room for one a moment ago.
+            has_record = key in history.records
+            self._note_from_s = 0.0 if has_record else turn_time.now_s + RETRY_S
         self._store = store
         self._figures = figures
         self._head = fast_codec.encode_pulse_head(key)
@@ -256,7 +258,8 @@ class PulseFastPath:
 
     def _note(self, details: bytes) -> None:
         """Note a pulse in the history, and set when to note the next one."""
-        assert self._history is not None  # noqa: S101  (it has made the record)
+        assert self._history is not None  # noqa: S101  (`_note_from_s` is finite)
         now_s = self._turn_time.now_s
         record = self._history.note_pulse(self.key, self._peer_record, now_s, details)
-        self._note_from_s = math.inf if record is None else now_s + NOTE_EVERY_S
+        # Without a record, not at every pulse: the search for room takes a lock.
+        self._note_from_s = now_s + (RETRY_S if record is None else NOTE_EVERY_S)

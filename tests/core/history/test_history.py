@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pacemaker.core.history.history import History
+from pacemaker.core.history.history import RETRY_S, History
 from pacemaker.core.history.record import (
     RECORD_BYTES,
     ConnectionEnd,
@@ -70,6 +70,33 @@ def test_another_interval_becomes_usual() -> None:
     record = beat(kept, worker, *(60.0 * n for n in range(1, 30)))
     assert len(record.list_events()) <= 4
     assert record.interval_s == 60.0
+
+
+def test_long_pauses_far_apart_are_no_interval() -> None:
+    """Regular pulses in between are not noted one by one, but they end a run."""
+    kept, worker = history(), PeerRecord("10.0.0.1:4000")
+    now_s = 0.0
+    for pause_s in (40.0, 45.0, 38.0, 40.0):
+        regular = [now_s + pause_s + 3.0 * number for number in range(100)]
+        record = beat(kept, worker, *regular)
+        now_s = regular[-1]
+    assert record.interval_s == 3.0
+    assert [event.duration_s for event in record.list_events()] == [45.0, 38.0, 40.0]
+
+
+@pytest.mark.parametrize("is_upgraded", [False, True])
+def test_interval_becomes_short_again(is_upgraded: bool) -> None:
+    """An upgrade in place carries the long one over, from any release."""
+    kept, worker = history(), PeerRecord("10.0.0.1:4000")
+    beat(kept, worker, 0.0, 40.0, 80.0, 120.0)
+    assert kept.records[KEY].interval_s == 40.0
+    if is_upgraded:
+        loaded = history()
+        loaded.load(b"".join(kept.dump()))
+        kept = loaded
+    record = beat(kept, worker, 123.0, 126.0, 129.0, 139.0)
+    assert record.interval_s == 3.0
+    assert record.list_events()[-1].duration_s == 10.0
 
 
 def test_another_writer_is_an_event() -> None:
@@ -154,6 +181,19 @@ def test_memory_is_counted_and_bounded() -> None:
     assert kept.note_pulse("/w/key-003", peer_record, 2.0, b"") is not None
     assert set(kept.records) == {"/w/key-000", "/w/key-002", "/w/key-003"}
     assert sum(counted) == kept.size_bytes == room
+
+
+def test_history_is_full_while_keys_get_no_record() -> None:
+    """It is not if old records make room, and not for long after the last refusal."""
+    kept, worker = history(RECORD_BYTES + 10), PeerRecord("10.0.0.1:4000")
+    kept.note_pulse("/w/key-000", worker, 0.0, b"")
+    assert not kept.is_full(0.0)
+    kept.note_pulse("/w/key-001", worker, 100.0, b"")
+    assert kept.is_full(100.0)
+    assert kept.is_full(100.0 + 2 * RETRY_S), "its writer may ask again only now"
+    assert not kept.is_full(100.0 + 3 * RETRY_S)
+    assert kept.note_pulse("/w/key-001", worker, 1_000.0, b"") is not None
+    assert not kept.is_full(1_000.0)
 
 
 def test_events_are_counted() -> None:

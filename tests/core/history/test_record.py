@@ -60,18 +60,77 @@ def test_gap_of_more_than_twice_the_interval_is_late(
     record = new_record()
     assert record.note_gap(gap_s) == is_late
     assert record.longest_gap_s == gap_s
-    assert record.quiet_gap_s == min(gap_s, 6.0), "a late gap is never quiet"
+    assert record.quiet_gap_s == (0.0 if is_late else gap_s), "late is never quiet"
 
 
 def test_third_gap_of_one_length_becomes_the_interval() -> None:
     """Workers of Storm 2.0 to 2.2 write once a minute, which is not late."""
     record = new_record()
     assert [record.note_gap(60.0) for _ in range(4)] == [True, True, True, False]
-    assert (record.interval_s, record.quiet_gap_s) == (60.0, 60.0)
+    assert (record.interval_s, record.longest_gap_s) == (60.0, 60.0)
 
 
-def test_gaps_of_different_lengths_are_no_interval() -> None:
-    """A worker whose gaps keep growing stays late."""
+@pytest.mark.parametrize(
+    "gaps_s",
+    [
+        [10.0 * 2**number for number in range(6)],
+        [40.0, 30.0] * 3,
+        [100.0, 30.0, 60.0, 45.0, 80.0, 30.0],
+        [40.0, 40.0, 5.0] * 3,
+    ],
+)
+def test_gaps_of_different_lengths_are_no_interval(gaps_s: list[float]) -> None:
+    """Each late gap must be like the late one before it, both ways, and follow it."""
     record = new_record()
-    assert all(record.note_gap(10.0 * 2**number) for number in range(6))
+    assert [record.note_gap(gap_s) for gap_s in gaps_s] == [
+        gap_s > 6.0 for gap_s in gaps_s
+    ]
     assert record.interval_s == 3.0
+
+
+def test_gap_after_a_late_one_is_never_quiet() -> None:
+    """Otherwise nobody would see that the late ones do not come in a row."""
+    record = new_record()
+    record.note_gap(5.0)
+    record.note_gap(40.0)
+    assert record.quiet_gap_s == 0.0
+    record.note_gap(3.0)
+    assert record.quiet_gap_s == 6.0
+
+
+def with_interval(interval_s: float) -> KeyRecord:
+    """Return the record of a key that is usually written at this interval."""
+    record = new_record()
+    for _ in range(3):
+        record.note_gap(interval_s)
+    assert record.interval_s == interval_s
+    return record
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "interval_s"), [(3.0, 3.0), (1.0, 3.0), (29.0, 29.0), (30.0, 60.0)]
+)
+def test_third_short_gap_becomes_the_interval(gap_s: float, interval_s: float) -> None:
+    """It must be less than half as long, and no interval is shorter than Storm's."""
+    record = with_interval(60.0)
+    for _ in range(2):
+        assert not record.note_gap(gap_s)
+        assert (record.interval_s, record.quiet_gap_s) == (60.0, 0.0)
+    record.note_gap(gap_s)
+    assert record.interval_s == interval_s
+    assert record.quiet_gap_s == (6.0 if interval_s == 3.0 else 0.0)
+
+
+def test_few_short_gaps_leave_the_interval() -> None:
+    """A worker of Storm 2.0 to 2.2 writes at once when it has connected again."""
+    record = with_interval(60.0)
+    assert not any(record.note_gap(gap_s) for gap_s in [3.0, 3.0, 60.0] * 3)
+    assert record.interval_s == 60.0
+
+
+def test_late_and_short_gaps_are_no_run() -> None:
+    """Both are unusual, but not alike."""
+    record = with_interval(20.0)
+    for gap_s in (3.0, 3.0, 50.0, 50.0, 3.0, 3.0):
+        record.note_gap(gap_s)
+    assert record.interval_s == 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given
@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER
 from pacemaker.core.figures import Figures
-from pacemaker.core.history.history import History
+from pacemaker.core.history.history import RETRY_S, History
 from pacemaker.core.history.record import (
+    RECORD_BYTES,
     EventKind,
     KeyEvent,
+    KeyRecord,
     PeerRecord,
     TurnTime,
 )
@@ -286,7 +288,12 @@ class Noted(NamedTuple):
     peer_record: PeerRecord
 
     def events_after(self, *times_s: float, count: int = 1) -> list[KeyEvent]:
-        """Send pulses at each of these times; return the events of the key.
+        """Send pulses at each of these times; return the events of the key."""
+        self.send(*times_s, count=count)
+        return self.history.records[KEY].list_events()
+
+    def send(self, *times_s: float, count: int = 1) -> None:
+        """Send pulses at each of these times.
 
         Args:
             times_s: the times.
@@ -301,7 +308,6 @@ class Noted(NamedTuple):
                 assert self.worker.answer_one(data) is not None
             else:
                 assert self.worker.answer_consecutive(data * count, 0) is not None
-        return self.history.records[KEY].list_events()
 
 
 def noted() -> Noted:
@@ -382,3 +388,43 @@ def test_key_without_a_record_stays_without_one(count: int) -> None:
     )
     assert answered is not None
     assert (store.get(KEY), history.records) == (b"xy", {})
+
+
+class CountedHistory(History):
+    """A history that counts the pulses that it is asked to note."""
+
+    asked = 0
+
+    def note_pulse(self, *args: Any) -> KeyRecord | None:
+        """Count the pulse and note it."""
+        self.asked += 1
+        return super().note_pulse(*args)
+
+
+def test_key_without_a_record_asks_for_one_again() -> None:
+    """Records that have become old make room, but the search for one takes a lock."""
+    history, turn_time = CountedHistory(RECORD_BYTES + len(KEY)), TurnTime()
+    peer_record = PeerRecord("10.0.0.1:4000")
+    history.note_pulse("/old", peer_record, 0.0, b"xy")
+    turn_time.now_s = 500.0
+    worker = PulseFastPath(
+        KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, peer_record, history, turn_time
+    )
+    known = Noted(worker, history, turn_time, peer_record)
+    history.asked = 0
+    known.send(*(500.0 + 3 * number for number in range(20)))
+    assert history.asked == 0, "it was refused just before"
+    known.send(500.0 + RETRY_S, 503.0 + RETRY_S)
+    assert (history.asked, list(history.records)) == (1, ["/old"])
+    known.send(500.0 + 2 * RETRY_S)
+    assert (history.asked, list(history.records)) == (2, [KEY])
+    known.send(503.0 + 2 * RETRY_S)
+    assert history.records[KEY].last_s == 503.0 + 2 * RETRY_S
+
+
+def test_pulse_without_a_history_is_never_noted() -> None:
+    """There is nothing to ask again."""
+    turn_time = TurnTime()
+    worker = PulseFastPath(KEY, Store(), Figures(), LIMIT, turn_time=turn_time)
+    turn_time.now_s = 1e12
+    assert worker.answer_one(send_pulse(KEY, b"xy", 5)) is not None
