@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from pacemaker.admin.address import AdminAddress
@@ -45,13 +46,6 @@ def fetch_page(
     Raises:
         AdminError: there is no answer.
     """
-    connection: http.client.HTTPConnection
-    if address.is_unix:
-        connection = _UnixConnection(address.path, timeout_s)
-    else:
-        connection = http.client.HTTPConnection(
-            address.host, address.port, timeout=timeout_s
-        )
     # Not the name in the address: endpoints refuse names that they do not know, because
     # a browser can be tricked into asking by one.  This client cannot, and `why` asks
     # by the names in pacemaker.servers, whatever address --admin has.
@@ -59,12 +53,22 @@ def fetch_page(
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        connection.request("GET", target, headers=headers)
-        response = connection.getresponse()
-        body = response.read(_MAX_BYTES)
-        return FetchedPage(response.status, body.decode("utf-8", "replace"))
+        with closing(_connection(address, timeout_s)) as connection:
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            body = response.read(_MAX_BYTES)
+            return FetchedPage(response.status, body.decode("utf-8", "replace"))
+    except (UnicodeError, http.client.InvalidURL) as exc:
+        # Target and token are ASCII, so it is the name: IDNA cannot encode it, as it
+        # has an empty or a long label, or http.client refuses it for a blank.
+        raise AdminError(str(address), "this is not a host name") from exc
     except (OSError, http.client.HTTPException) as exc:
         reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
         raise AdminError(str(address), reason) from exc
-    finally:
-        connection.close()
+
+
+def _connection(address: AdminAddress, timeout_s: float) -> http.client.HTTPConnection:
+    """Return a connection that is not open yet; it may refuse the host's name."""
+    if address.is_unix:
+        return _UnixConnection(address.path, timeout_s)
+    return http.client.HTTPConnection(address.host, address.port, timeout=timeout_s)

@@ -110,7 +110,11 @@ class Routes:
                 METHOD_NOT_ALLOWED, "this endpoint is read-only: use GET or HEAD"
             )
             return reply._replace(headers={"Allow": ", ".join(METHODS)})
-        target = urlsplit(request.target)
+        try:
+            target = urlsplit(request.target)
+        except ValueError:
+            # Not the error's own text, which may repeat part of the request.
+            return text_response(BAD_REQUEST, "the target is not a valid URL")
         page = self._pages.get(target.path)
         if page is None:
             return text_response(NOT_FOUND, f"the pages are {', '.join(self._pages)}")

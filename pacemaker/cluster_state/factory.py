@@ -40,7 +40,13 @@ def pacemaker_state_factory(
         ZooKeeperError: ZooKeeper refuses the authentication or the creation of
             storm.zookeeper.root.
     """
-    pool = pool or PacemakerPool(settings)
-    state = ClusterState(settings, pool, default_acls, make_client)
+    # Not `or`: a pool that can tell its length may be empty.
+    pool = PacemakerPool(settings) if pool is None else pool
+    try:
+        state = ClusterState(settings, pool, default_acls, make_client)
+    except BaseException:
+        # There is no state yet that would close it.
+        pool.close()
+        raise
     state.start()
     return state

@@ -73,6 +73,13 @@ def test_client_says_why_there_is_no_answer(tmp_path: Path) -> None:
         fetch_page(address, "/a", GIVE_UP_S)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "\udcff", "a b", "a\n"])
+def test_host_that_is_no_name_is_an_error(host: str) -> None:
+    """Neither IDNA nor http.client takes every text that an address may have."""
+    with pytest.raises(AdminError, match="this is not a host name"):
+        fetch_page(AdminAddress(host, 6698), "/a", GIVE_UP_S)
+
+
 def test_answer_that_is_no_http_is_an_error() -> None:
     """Another program may have the port."""
     with socket.create_server(("127.0.0.1", 0)) as other:

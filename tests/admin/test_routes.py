@@ -73,6 +73,13 @@ def test_parameter_that_is_wrong_is_refused() -> None:
     assert routes.answer(HttpRequest("GET", f"/livez?{many}")).status == 400
 
 
+@pytest.mark.parametrize("target", ["http://[", "http://[::1", "http://\u2100/livez"])
+def test_target_that_is_no_url_is_refused(target: str) -> None:
+    """Anybody may send one: it is no bug of the daemon, and nothing is repeated."""
+    reply = OPEN.answer(HttpRequest("GET", target))
+    assert (reply.status, body(reply)) == (400, "the target is not a valid URL\n")
+
+
 @pytest.mark.parametrize(
     ("authorization", "status"),
     [

@@ -48,6 +48,31 @@ def test_pool_is_closed_if_the_start_fails() -> None:
     assert pool.is_closed
 
 
+@pytest.mark.parametrize("servers", [(), ("zk 1",)])
+def test_pool_is_closed_if_the_settings_name_no_zookeeper(
+    servers: tuple[str, ...],
+) -> None:
+    """There is no state yet that would close it."""
+    pool = FakePool()
+    with pytest.raises(ConfigError, match=r"storm\.zookeeper\.servers"):
+        pacemaker_state_factory(Settings(zookeeper_servers=servers), pool=pool)
+    assert pool.is_closed
+
+
+def test_pool_that_counts_as_false_is_used() -> None:
+    """A pool of the caller's own may have a length, and be empty."""
+
+    class EmptyPool(FakePool):
+        def __len__(self) -> int:
+            return len(self.pulses)
+
+    pool = EmptyPool()
+    make_client = FakeZooKeeper().client
+    with pacemaker_state_factory(Settings(), pool=pool, make_client=make_client):
+        assert not pool.is_closed
+    assert pool.is_closed
+
+
 def test_default_acls_are_those_of_new_nodes() -> None:
     """ZooKeeper refuses the creator's, if nobody has authenticated."""
     with pytest.raises(NodeAccessError, match="start"):

@@ -46,7 +46,12 @@ def running_daemons(purpose: str, listed: str | None = None) -> list[int]:
         purpose: see `address_of`.
         listed: the contents of /proc/net/unix; None to read it.
     """
-    text = _SOCKETS.read_text() if listed is None else listed
+    text = _listed_sockets() if listed is None else listed
     # A connection that was accepted there has the same name.
     name = re.compile(rf"@{re.escape(_prefix())}(\d+)/{re.escape(purpose)}$", re.M)
     return sorted({int(found[1]) for found in name.finditer(text)})
+
+
+def _listed_sockets() -> str:
+    # Other programs' names may contain any bytes; ours are ASCII.
+    return _SOCKETS.read_text("utf-8", "surrogateescape")

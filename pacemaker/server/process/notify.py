@@ -16,8 +16,6 @@ from typing import Final
 
 _logger: Final = logging.getLogger(__name__)
 
-# How long a service manager that does not read may block the sender.
-_SEND_TIMEOUT_S: Final = 1.0
 # How many unsent messages are kept.  The newest matter most, as they include READY.
 _MAX_UNSENT: Final = 8
 
@@ -80,7 +78,13 @@ class Notifier:
             self._unsent.popleft()
 
     def close(self) -> None:
-        """Close the socket; nothing is sent after this."""
+        """Send what waits, if there is room now, and close the socket.
+
+        Nothing is sent after this.
+        """
+        # No turn follows a STOPPING.  But an exit does not wait for the manager, which
+        # learns of the end of the process anyway.
+        self.send_unsent()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -88,7 +92,9 @@ class Notifier:
     def _open_socket(self) -> None:
         try:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.settimeout(_SEND_TIMEOUT_S)
+            # No timeout: poll(2) reports an unconnected socket as writable although the
+            # manager's queue is full, so CPython would repeat the call without a pause.
+            self._socket.setblocking(False)
         except OSError as exc:
             _logger.warning(
                 "cannot notify the service manager: %s; allow AF_UNIX in the unit's"
@@ -103,12 +109,12 @@ class Notifier:
         self.send_unsent()
 
     def _deliver(self, message: bytes) -> bool:
-        """Send a datagram; return False if it must be sent again."""
+        """Send a datagram; return False if it must be sent again in a later turn."""
         if self._socket is None:
             return True
         try:
             self._socket.sendto(message, self._address)
-        except TimeoutError:
+        except BlockingIOError:
             return False
         except (OSError, ValueError) as exc:
             # The manager is gone, or NOTIFY_SOCKET is wrong.  Sending again would not

@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 import pytest
 
-from pacemaker.server.process import notify
 from pacemaker.server.process.notify import Notifier
 
 pytestmark = pytest.mark.io
@@ -61,6 +60,24 @@ def manager(path: str) -> Iterator[Manager]:
     manager = Manager(path)
     yield manager
     manager.socket.close()
+
+
+def fill(path: str) -> None:
+    """Send to a manager that does not read, until its queue is full."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        other.connect(path)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.send(b"WATCHDOG=1")
+
+
+def drain(manager: Manager) -> None:
+    """Read what `fill` has sent, and find nothing else."""
+    manager.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            assert manager.told() == {"WATCHDOG": "1"}
 
 
 def test_notifier_tells_each_step_of_the_life(
@@ -132,30 +149,57 @@ def test_notifier_needs_no_descriptor_to_tell(
 
 
 def test_notifier_tells_later_what_finds_no_room(
-    manager: Manager,
-    notifying: Notifying,
-    path: str,
-    monkeypatch: pytest.MonkeyPatch,
+    manager: Manager, notifying: Notifying, path: str
 ) -> None:
     """If the queue is full, a READY is sent later; a watchdog feeding is not."""
-    monkeypatch.setattr(notify, "_SEND_TIMEOUT_S", 0.01)
     notifier = notifying(path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-        other.setblocking(False)
-        other.connect(path)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                other.send(b"WATCHDOG=1")
+    fill(path)
     notifier.announce_ready("serving")
     notifier.feed_watchdog()
-    manager.socket.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            assert manager.told() == {"WATCHDOG": "1"}
+    drain(manager)
     notifier.send_unsent()
     assert manager.told() == {"READY": "1", "STATUS": "serving"}
     notifier.feed_watchdog()
     assert manager.told() == {"WATCHDOG": "1"}
+
+
+def test_notifier_never_waits_for_room(
+    notifying: Notifying, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With any timeout, CPython would repeat the call and take a whole core."""
+    opened: list[socket.socket] = []
+
+    class Noted(socket.socket):
+        def __init__(self, family: int, kind: int) -> None:
+            super().__init__(family, kind)
+            opened.append(self)
+
+    monkeypatch.setattr(socket, "socket", Noted)
+    notifying(path)
+    assert [each.gettimeout() for each in opened] == [0.0]
+
+
+def test_notifier_tells_at_its_end_what_found_no_room(
+    manager: Manager, notifying: Notifying, path: str
+) -> None:
+    """No turn follows a STOPPING, so closing sends it again."""
+    notifier = notifying(path)
+    fill(path)
+    notifier.announce_stopping()
+    drain(manager)
+    notifier.close()
+    assert manager.told() == {"STOPPING": "1", "STATUS": "stopping"}
+
+
+def test_notifier_ends_although_there_is_no_room(
+    manager: Manager, notifying: Notifying, path: str
+) -> None:
+    """A manager that does not read does not keep the daemon from its end."""
+    notifier = notifying(path)
+    fill(path)
+    notifier.announce_stopping()
+    notifier.close()
+    drain(manager)
 
 
 def test_notifier_is_silent_where_nobody_listens(
