@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pacemaker.cli.options.seconds import TIMEOUT
 from pacemaker.cli.options.targets import DEFAULT_TIMEOUT_S, json_option
 from pacemaker.cli.output import exit_codes
 from pacemaker.cli.output.logs import configure_logs
@@ -43,7 +44,7 @@ are failures.""",
     "--timeout",
     "timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=3600),
+    type=TIMEOUT,
     default=DEFAULT_TIMEOUT_S,
     show_default=True,
     help="How long to wait for the answer to each request.",

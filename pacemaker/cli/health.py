@@ -9,6 +9,7 @@ import click
 from pacemaker.admin.address import AdminAddress, parse_admin_address
 from pacemaker.cli.options.admin_options import METAVAR, parse_admin
 from pacemaker.cli.options.daemon_process import chosen_daemon, process_options
+from pacemaker.cli.options.seconds import TIMEOUT
 from pacemaker.cli.output import exit_codes
 from pacemaker.cli.output.printing import exit_code_answers, print_text, printable
 
@@ -43,7 +44,7 @@ answer.""",
     "--timeout",
     "timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=TIMEOUT,
     default=4.0,
     show_default=True,
     help="How long to wait for the answer.",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pacemaker.cli.options.daemon_process import process_options, read_pid
+from pacemaker.cli.options.seconds import TIMEOUT
 from pacemaker.cli.output.printing import exit_code_answers, print_line
 
 
@@ -27,7 +28,7 @@ refused or failed; the reason is printed.""",
     "--timeout",
     "timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=TIMEOUT,
     default=60.0,
     show_default=True,
     help="How long to wait for the outcome.",

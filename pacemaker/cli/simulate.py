@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pacemaker.cli.options.seconds import Seconds
 from pacemaker.cli.options.targets import Target, client_command, json_option
 from pacemaker.cli.output import exit_codes
 from pacemaker.cli.output.printing import (
@@ -90,7 +91,7 @@ answer, and 4 if the server already has heartbeats.""",
 @click.option(
     "--interval",
     "interval_s",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=Seconds(min=0.1, max=3600),
     default=3.0,
     show_default=True,
     metavar="SECONDS",
@@ -99,7 +100,7 @@ answer, and 4 if the server already has heartbeats.""",
 @click.option(
     "--duration",
     "duration_s",
-    type=click.FloatRange(min=1, max=7 * 86400),
+    type=Seconds(min=1, max=7 * 86400),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from pacemaker.cli.options.daemon_process import chosen_daemon, process_options
+from pacemaker.cli.options.seconds import TIMEOUT
 from pacemaker.cli.options.targets import json_option
 from pacemaker.cli.output.printing import (
     duration_text,
@@ -38,7 +39,7 @@ The exit code is 75 if no daemon answers.""",
     "--timeout",
     "timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=3600),
+    type=TIMEOUT,
     default=10.0,
     show_default=True,
     help="How long to wait for the answer; an upgrade may delay it.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pacemaker.cli.options.seconds import Seconds
 from pacemaker.cli.options.targets import Target, client_command, json_option
 from pacemaker.cli.output import exit_codes
 from pacemaker.cli.output.printing import print_json, print_line, print_table
@@ -99,7 +100,7 @@ r reverses, / filters, q quits.""",
     "--interval",
     "interval_s",
     metavar="SECONDS",
-    type=click.FloatRange(0.5, 60),
+    type=Seconds(0.5, 60),
     default=2.0,
     show_default=True,
     help="How often the screen is refreshed.",
@@ -108,7 +109,7 @@ r reverses, / filters, q quits.""",
     "--for",
     "for_s",
     metavar="SECONDS",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     default=0.0,
     help="With --once and --json: watch this long first. From 36 s on, rates cover the"
     " last 30 s, otherwise Storm's window of 10 minutes.",

@@ -330,6 +330,7 @@ class _MainThread:
         self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
         while self._daemon.is_serving:
+            self._attempt(self._notifier.send_unsent)
             if signals.next_signal(STOP_SIGNALS, STOP_POLL_S):
                 _logger.warning("stopping at once")
                 self._daemon.begin_stop(0.0)

@@ -12,6 +12,7 @@ import click
 
 from pacemaker.cli.options.configuration import configuration_options, prepare
 from pacemaker.cli.options.daemon_options import OptionValue, daemon_option
+from pacemaker.cli.options.seconds import TIMEOUT
 from pacemaker.cli.output.printing import note, printable, warn
 from pacemaker.config import Configuration, Settings
 
@@ -198,7 +199,7 @@ _OPTIONS: Final[dict[tuple[str, ...], dict[str, Any]]] = {
     },
     ("--timeout", "timeout_s"): {
         "metavar": "SECONDS",
-        "type": click.FloatRange(min=0, min_open=True, max=3600),
+        "type": TIMEOUT,
         "default": DEFAULT_TIMEOUT_S,
         "show_default": True,
         "help": "How long to wait for the answer to each request.",

@@ -13,6 +13,7 @@ from pacemaker.server.process.local_socket import address_of, credentials
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES
 
 _MAX_LINE_BYTES: Final = 64 * 1024
+_RETRY_AFTER_S: Final = 0.05
 
 
 def request_upgrade(pid: int, timeout_s: float) -> None:
@@ -29,13 +30,7 @@ def request_upgrade(pid: int, timeout_s: float) -> None:
     deadline_s = time.monotonic() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
-        try:
-            connection.connect(address_of(pid))
-        except OSError as exc:
-            problem = f"process {pid} is not a running storm-pacemaker-py daemon"
-            raise UpgradeError(
-                f"{problem} ({exc.strerror}): in a container, run `reload` inside it"
-            ) from exc
+        _connect(connection, pid, deadline_s)
         if credentials(connection)[0] != pid:
             raise UpgradeError(
                 f"another process listens on the socket of process {pid}: nothing was"
@@ -47,6 +42,26 @@ def request_upgrade(pid: int, timeout_s: float) -> None:
         except OSError as exc:
             raise UpgradeError(f"cannot signal process {pid}: {exc.strerror}") from exc
         _judge(_read_line(connection, deadline_s))
+
+
+def _connect(connection: socket.socket, pid: int, deadline_s: float) -> None:
+    """Connect; try again while the queue is full, which any local user can fill."""
+    while True:
+        try:
+            connection.connect(address_of(pid))
+            return
+        except BlockingIOError as exc:
+            # Connecting to a full queue fails at once, whatever the timeout is.
+            if time.monotonic() + _RETRY_AFTER_S >= deadline_s:
+                raise UpgradeError(
+                    f"process {pid} did not answer in time: its socket is full"
+                ) from exc
+            time.sleep(_RETRY_AFTER_S)
+        except OSError as exc:
+            problem = f"process {pid} is not a running storm-pacemaker-py daemon"
+            raise UpgradeError(
+                f"{problem} ({exc.strerror}): in a container, run `reload` inside it"
+            ) from exc
 
 
 def _read_line(connection: socket.socket, deadline_s: float) -> str:

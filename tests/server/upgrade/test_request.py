@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -56,6 +58,30 @@ def test_asking_waits_for_the_outcome(
     waiters.accept()
     waiters.tell(told)
     assert asking.end().startswith(outcome)
+
+
+def test_asking_waits_for_room_in_the_queue(waiters: Waiters) -> None:
+    """Any local user may fill it, and the daemon empties it in its next turn."""
+    with ExitStack() as stack:
+        fill_queue(stack)
+        with pytest.raises(UpgradeError, match="in time: its socket is full"):
+            request_upgrade(os.getpid(), 0.1)
+        asking = Asking()
+        waiters.accept()
+        waiters.tell(SERVES)
+        await_request()
+        waiters.accept()
+        waiters.tell(SERVES)
+        assert asking.end() == "upgraded"
+
+
+def fill_queue(stack: ExitStack) -> None:
+    """Connect to this process's socket until its queue is full."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            stranger = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            stack.enter_context(stranger).setblocking(False)
+            stranger.connect(address_of(os.getpid()))
 
 
 def test_asking_ends_when_the_daemon_stops(waiters: Waiters) -> None:
