@@ -22,6 +22,11 @@ MAX_TRIED: Final = 200
 # Beyond this number all layouts are forgotten: anyone can store heartbeats, each with a
 # layout of its own.  A real cluster has a few for each component.
 MAX_LAYOUTS: Final = 20_000
+# Beyond this number of topologies it is forgotten which layouts are whose, and longer
+# ids than this are not noted: a heartbeat may name any topology.  Storm's ids are part
+# of a key.
+MAX_TOPOLOGIES: Final = 1000
+MAX_ID_BYTES: Final = 1024
 
 _I32: Final = struct.Struct(">i")
 _INFO: Final = struct.Struct(">3si3sib")
@@ -151,9 +156,13 @@ class HeartbeatDecoder:
             return None
         if _read_fast(plain, known) != beat:
             return None
-        tried = self._tried.setdefault(_read_head(plain)[0], {})
-        if len(tried) < MAX_TRIED:
-            tried.update(dict.fromkeys(known.layouts))
+        id_bytes = _read_head(plain)[0]
+        if known.layouts and len(id_bytes) <= MAX_ID_BYTES:
+            if len(self._tried) >= MAX_TOPOLOGIES:
+                self._tried.clear()
+            tried = self._tried.setdefault(id_bytes, {})
+            if len(tried) < MAX_TRIED:
+                tried.update(dict.fromkeys(known.layouts))
         return known
 
     def _scan(self, plain: bytes, topology_id: str) -> KnownHeartbeat:

@@ -15,6 +15,7 @@ from pacemaker.heartbeats.model import ExecutorInfo
 from pacemaker.observe.decoding.decoder import DecodedHeartbeat, KnownHeartbeat
 from pacemaker.observe.decoding.executor_figures import (
     ALL_TIME_OFFSET,
+    EXECUTED,
     FIGURES_PER_EXECUTOR,
     FIGURES_PER_WINDOW,
     WINDOWS,
@@ -157,8 +158,14 @@ class TrackedWorker:
             return False
         if self.beat.infos != beat.infos:
             return True
+        # Not the times: Storm sends an average, and its product with the count falls
+        # by a rounding error, or while late tuples are acked.
         new, old = totals_of(beat), self.totals
-        return any(map(float.__lt__, new, old))
+        return any(
+            new[at] < old[at]
+            for first in range(0, len(new), FIGURES_PER_WINDOW)
+            for at in range(first, first + EXECUTED + 1)
+        )
 
     @property
     def totals(self) -> array[float]:
@@ -180,7 +187,11 @@ class TrackedWorker:
         self.lags_s.append(now_s - beat.time_secs)
         self.beat = beat
         self.changed_s = now_s
-        self.samples.append(Sample(beat.time_secs, totals_of(beat)))
+        totals = totals_of(beat)
+        if len(self.totals) == len(totals):
+            # The times never fall either (see `counts_fell`).
+            totals = array("d", map(max, totals, self.totals))
+        self.samples.append(Sample(beat.time_secs, totals))
         self._forget_old_samples(beat.time_secs)
 
     def _forget_old_samples(self, now_secs: int) -> None:

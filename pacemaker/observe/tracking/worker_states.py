@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from typing import Final
 
 from pacemaker.config.storm_defaults import (
@@ -35,13 +35,14 @@ STATES: Final = {
 def state_of(
     topology: TrackedTopology,
     worker: TrackedWorker,
-    assigned: Container[Slot] | None,
+    assigned: Mapping[Slot, int] | None,
     now_s: float,
 ) -> str | None:
     """Return the state of a worker; None if it need not be shown.
 
     Args:
-        assigned: where the topology's workers should run; None if that is not known.
+        assigned: where the topology's workers should run, and since when; None if that
+            is not known.
     """
     if worker.gone_s is not None:
         return _state_of_gone(topology, worker, assigned, now_s)
@@ -61,12 +62,18 @@ def state_of(
 def _state_of_gone(
     topology: TrackedTopology,
     worker: TrackedWorker,
-    assigned: Container[Slot] | None,
+    assigned: Mapping[Slot, int] | None,
     now_s: float,
 ) -> str | None:
+    gone_s = worker.gone_s or 0.0
     if assigned is not None:
-        return "missing" if worker.slot in assigned else None
-    is_recent = now_s - (worker.gone_s or 0.0) < GONE_SHOWN_S
+        if worker.slot is None or worker.slot not in assigned:
+            return None
+        assigned_secs = assigned[worker.slot]
+        # Assigned there once more, it is another worker.
+        is_next = assigned_secs > gone_s
+        return state_of_unseen(assigned_secs, now_s) if is_next else "missing"
+    is_recent = now_s - gone_s < GONE_SHOWN_S
     return "gone" if is_recent and topology.runs(worker) else None
 
 

@@ -19,7 +19,12 @@ from pacemaker.heartbeats.model import (
     ExecutorStats,
     WorkerHeartbeat,
 )
-from pacemaker.observe.decoding.decoder import HeartbeatDecoder, KnownHeartbeat
+from pacemaker.observe.decoding.decoder import (
+    MAX_ID_BYTES,
+    MAX_TOPOLOGIES,
+    HeartbeatDecoder,
+    KnownHeartbeat,
+)
 from tests.heartbeats.strategies import heartbeats, large_heartbeat
 from tests.observe import made_up
 
@@ -113,6 +118,18 @@ def test_another_worker_needs_no_checked_reader() -> None:
     assert (decoder.slow, decoder.fast) == (1, 1)
     decoder.decode(made_up.value({made_up.SPOUT: made_up.spout()}), None)
     assert decoder.slow == 2
+
+
+@pytest.mark.parametrize("executors", [0, 1])
+def test_forged_ids_leave_little_behind(executors: int) -> None:
+    """A heartbeat may name any topology, in up to 16 MiB that compress well."""
+    decoder = HeartbeatDecoder()
+    stats = dict([(made_up.COUNT_1, made_up.bolt())][:executors])
+    for number in range(MAX_TOPOLOGIES + 100):
+        name = f"{number}-" + "x" * (MAX_ID_BYTES if number < 10 else 10)
+        decoder.decode(codec.encode(WorkerHeartbeat(name, made_up.NOW, 7, stats)), None)
+    assert len(decoder._tried) <= MAX_TOPOLOGIES
+    assert sum(map(len, decoder._tried)) < 20 * MAX_TOPOLOGIES
 
 
 def test_storms_system_executor_is_left_out() -> None:

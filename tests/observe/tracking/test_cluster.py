@@ -202,6 +202,23 @@ def test_forged_keys_are_limited() -> None:
     assert cluster.dropped == 1000
 
 
+def test_falling_times_are_no_new_process() -> None:
+    """An average times a count falls while late tuples are acked, or by rounding."""
+    cluster = running()
+    for late_s, executed_now, process_ms in ((3, 1200, 40.0), (6, 1400, 10.0)):
+        bolts = made_up.executors_of(B)
+        streams = {"default": 500, "__ack_ack": 10}
+        bolts[made_up.SPLIT] = made_up.bolt(
+            "words", executed_now, process_ms=process_ms, streams=streams
+        )
+        beat(cluster, B, NOW + late_s, 700 + late_s, executors=bolts)
+    samples = worker(cluster, B).samples
+    at = worker(cluster, B).infos.index(made_up.SPLIT)
+    at = executor_figures.FIGURES_PER_WINDOW * at + executor_figures.PROCESS_MS
+    assert [sample.totals[at] for sample in samples] == [1200.0, 48_000.0, 48_000.0]
+    assert executed(cluster) == 1000 + 3000
+
+
 def test_totals_that_fall_without_a_restart_count_on() -> None:
     """A forged heartbeat, or one of a simulation that starts over, loses nothing."""
     cluster = running()

@@ -151,6 +151,21 @@ def test_a_deleted_key_is_missing_or_gone() -> None:
     assert states(cluster, NOW + 70) == {A: "ok", B: "missing"}
 
 
+def test_worker_that_is_assigned_again_is_starting() -> None:
+    """A rebalance stops a worker, and assigns its slot once more."""
+    cluster = running()
+    listed(cluster, A, now_s=NOW + 5)
+    again = dataclasses.replace(
+        made_up.ASSIGNMENT,
+        starts_secs=dict.fromkeys(made_up.ASSIGNMENT.executors, NOW + 10),
+    )
+    cluster.on_nodes(
+        dataclasses.replace(made_up.NODES, assignments={made_up.TOPOLOGY: again})
+    )
+    assert states(cluster, NOW + 70)[B] == "starting"
+    assert states(cluster, NOW + 10 + 120)[B] == "missing"
+
+
 @pytest.mark.parametrize("has_nodes", [False, True])
 def test_a_key_whose_executors_run_elsewhere_is_left_over(has_nodes: bool) -> None:
     """Nimbus leaves the keys of workers that it has moved; they are not late."""
