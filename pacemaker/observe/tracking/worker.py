@@ -11,6 +11,7 @@ from array import array
 from collections import deque
 from typing import Final
 
+from pacemaker.config.storm_defaults import TASK_HEARTBEAT_SECS
 from pacemaker.heartbeats.model import ExecutorInfo
 from pacemaker.observe.decoding.decoder import DecodedHeartbeat, KnownHeartbeat
 from pacemaker.observe.decoding.executor_figures import (
@@ -33,6 +34,13 @@ RESTART_SECS: Final = 3
 
 # Five heartbeats: a longer pause between two heartbeats that were stored is a gap.
 GAP_SECS: Final = 15
+
+# The smallest of this many pauses in a row is the interval of a worker that is known to
+# write less often than others, as those of Storm 2.0 to 2.2 do: once a minute.
+_MAX_PAUSES: Final = 8
+_MIN_PAUSES: Final = 2
+# A round reads some heartbeats of a usual worker, so its smallest pause is shorter.
+_LONG_INTERVAL_SECS: Final = 4 * TASK_HEARTBEAT_SECS
 
 # A clock that differs from ours by more than this is reported.
 SKEW_SECS: Final = 5
@@ -68,6 +76,7 @@ class TrackedWorker:
         changed_s: when the last change was read.
         restarts_s: when restarts were noticed, the newest last.
         longest_gap_secs: the longest pause between two heartbeats of one process.
+        pauses_secs: the last pauses between two heartbeats of this process.
         gone_s: since when the key is missing from the lists; None while it is there.
         samples: totals of recent heartbeats, the newest last.
     """
@@ -81,6 +90,7 @@ class TrackedWorker:
         "lags_s",
         "longest_gap_secs",
         "name",
+        "pauses_secs",
         "problem",
         "read_s",
         "restarts_s",
@@ -105,6 +115,7 @@ class TrackedWorker:
         self.changed_s = 0.0
         self.restarts_s: deque[float] = deque(maxlen=100)
         self.longest_gap_secs = 0
+        self.pauses_secs: deque[int] = deque(maxlen=_MAX_PAUSES)
         self.gone_s: float | None = None
         self.lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self.samples: deque[Sample] = deque()
@@ -146,6 +157,15 @@ class TrackedWorker:
             skew_s = 0.0
         return max(0.0, self.read_s - self.beat.time_secs - skew_s)
 
+    @property
+    def interval_secs(self) -> int:
+        """How often it writes, by its last heartbeats, or as Storm's workers do."""
+        if len(self.pauses_secs) < _MIN_PAUSES:
+            return TASK_HEARTBEAT_SECS
+        least_secs = min(self.pauses_secs)
+        is_long = least_secs >= _LONG_INTERVAL_SECS
+        return least_secs if is_long else TASK_HEARTBEAT_SECS
+
     def is_restart(self, beat: DecodedHeartbeat) -> bool:
         """Return whether a heartbeat comes from a later process than the last one."""
         if self.beat is None:
@@ -180,10 +200,12 @@ class TrackedWorker:
             self.first_read_s = now_s
         elif not is_new_process:
             gap_secs = beat.time_secs - self.beat.time_secs
-            if gap_secs > GAP_SECS:
+            self.pauses_secs.append(gap_secs)
+            if gap_secs > GAP_SECS * self.interval_secs / TASK_HEARTBEAT_SECS:
                 self.longest_gap_secs = max(self.longest_gap_secs, gap_secs)
         if is_new_process:
             self.samples.clear()
+            self.pauses_secs.clear()
         self.lags_s.append(now_s - beat.time_secs)
         self.beat = beat
         self.changed_s = now_s

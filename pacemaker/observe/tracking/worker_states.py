@@ -7,14 +7,14 @@ from typing import Final
 
 from pacemaker.config.storm_defaults import (
     NIMBUS_TASK_LAUNCH_SECS,
-    TASK_HEARTBEAT_SECS,
 )
 from pacemaker.observe.tracking.topology import TrackedTopology
 from pacemaker.observe.tracking.worker import TrackedWorker
 from pacemaker.observe.zookeeper.storm_nodes import Slot
 
-# Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts.
-LATE_S: Final = 3.0 * TASK_HEARTBEAT_SECS
+# How many heartbeats of a late worker are missing.  At three seconds each, Nimbus waits
+# for ten (nimbus.task.timeout.secs) before it acts.
+_LATE_HEARTBEATS: Final = 3
 
 # Without ZooKeeper: how long to show a worker whose key was deleted.
 GONE_SHOWN_S: Final = 60
@@ -54,7 +54,7 @@ def state_of(
         return None  # listed, but not read yet
     if assigned is None and not topology.runs(worker):
         return "leftover"
-    if (worker.age_s or 0.0) > LATE_S:
+    if (worker.age_s or 0.0) > _LATE_HEARTBEATS * worker.interval_secs:
         return "late"
     return "ok" if worker.infos else "loading"
 

@@ -151,6 +151,30 @@ def test_a_pause_between_heartbeats_is_a_gap() -> None:
     assert worker(cluster, A).longest_gap_secs == 40
 
 
+def test_worker_that_writes_once_a_minute_is_not_late() -> None:
+    """Its interval is known after three heartbeats; a restart begins anew."""
+    cluster = running()
+    intervals = []
+    for number in range(1, 5):
+        at_s = 60 * number
+        beat(cluster, A, NOW + at_s, 700 + at_s)
+        intervals.append(worker(cluster, A).interval_secs)
+    assert intervals == [3, 60, 60, 60]
+    gap_secs = worker(cluster, A).longest_gap_secs
+    beat(cluster, A, NOW + 500, 940 + 260)
+    assert worker(cluster, A).longest_gap_secs == gap_secs
+    beat(cluster, A, NOW + 503, 1)
+    assert worker(cluster, A).interval_secs == 3
+
+
+def test_round_that_misses_heartbeats_makes_no_interval_longer() -> None:
+    """A worker that writes every 3 s is read every 5 s, or later."""
+    cluster = running()
+    for at_s in (9, 18, 21, 30):
+        beat(cluster, A, NOW + at_s, 700 + at_s)
+        assert worker(cluster, A).interval_secs == 3
+
+
 def test_the_smallest_lag_is_the_skew() -> None:
     """A clock 100 s ahead is known after two heartbeats; the age allows for it."""
     cluster = TrackedCluster()
