@@ -67,7 +67,7 @@ class TrackedExecutor:
 
     def attach(self, worker: TrackedWorker, place: int) -> None:
         """Note that a worker's process runs it."""
-        if self.worker is not None and self.worker is not worker:
+        if self.worker not in (None, worker) and not self.last.was_gone_before(worker):
             self.end_process()
         self.worker = self.last = worker
         self.place = place
@@ -118,7 +118,8 @@ class TrackedTopology:
             if executor.last is not worker:
                 if executor.last.started_secs > worker.started_secs:
                     continue
-                former = executor.last
+                if not executor.last.was_gone_before(worker):
+                    former = executor.last
             executor.attach(worker, place)
             if executor.shape != shape:
                 executor.shape = shape

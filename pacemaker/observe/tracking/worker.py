@@ -166,6 +166,15 @@ class TrackedWorker:
         is_long = least_secs >= _LONG_INTERVAL_SECS
         return least_secs if is_long else TASK_HEARTBEAT_SECS
 
+    def was_gone_before(self, successor: TrackedWorker) -> bool:
+        """Return whether it had left before its key was read for the first time.
+
+        The key of a worker stays where Nimbus has moved its executors, perhaps days
+        ago.  Then it has not changed since, and its successor was started earlier.
+        """
+        has_changed = self.changed_s > self.first_read_s
+        return not has_changed and successor.started_secs < self.first_read_s
+
     def is_restart(self, beat: DecodedHeartbeat) -> bool:
         """Return whether a heartbeat comes from a later process than the last one."""
         if self.beat is None:

@@ -93,6 +93,21 @@ def test_an_executor_that_another_worker_reports_has_moved() -> None:
     assert len(cluster.events) == 1
 
 
+@pytest.mark.parametrize("first", ["left", "living"])
+def test_move_that_was_over_before_is_none(first: str) -> None:
+    """The key of a former worker stays; its counts are not those of the executors."""
+    cluster = TrackedCluster()
+    listed(cluster, "left", "living")
+    executors = {made_up.SPLIT: made_up.bolt(executed=5000)}
+    left = made_up.value(executors, NOW - 864_000, 500_000)
+    living = made_up.value({made_up.SPLIT: made_up.bolt(executed=20)}, NOW, 863_000)
+    values = {"left": left, "living": living}
+    for name in sorted(values, key=lambda name: name != first):
+        cluster.on_value(TOPOLOGY, name, values[name], NOW)
+    assert not cluster.events
+    assert executed(cluster, "split") == 20
+
+
 def test_a_key_that_went_and_came_back_is_the_same_worker() -> None:
     """A server that misses in one list makes no restart, and nothing counts twice."""
     cluster = running()
