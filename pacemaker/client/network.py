@@ -197,6 +197,9 @@ class _Race:
     ) -> None:
         for sock in self._running.values():
             sock.close()
+        # Its traceback refers to a frame that refers to this object.  Such a cycle
+        # would stay in a relay, where garbage is not collected.
+        del self._failure
 
     def run(self, waiter: Waiter, until_s: float) -> Socket:
         while self._endpoints or self._running:

@@ -7,6 +7,7 @@ kazoo's.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
@@ -111,6 +112,11 @@ class ZooKeeperClient(Protocol):
         """Make later reads see all earlier writes; return the path."""
 
 
+# At DEBUG, kazoo logs every request with all that it contains: the password with which
+# it authenticates, and the data of nodes.
+_kazoo_logger: Final = logging.getLogger("kazoo.pacemaker")
+_kazoo_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
+
 # Returns a client that is not started yet, as `kazoo_client` does.
 MakeClient: TypeAlias = Callable[[Settings], ZooKeeperClient]
 
@@ -132,6 +138,7 @@ def kazoo_client(settings: Settings) -> ZooKeeperClient:
         timeout=settings.zookeeper_session_timeout_ms / 1000,
         auth_data=credentials(settings),
         connection_retry=KazooRetry(max_tries=-1, max_delay=MAX_RECONNECT_PAUSE_S),
+        logger=_kazoo_logger,
     )
     return cast("ZooKeeperClient", client)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -92,6 +93,23 @@ class Recorder(SeveralPlaces):
         """Open a socket and keep it."""
         self.opened.append(super().begin_to_connect(endpoint))
         return self.opened[-1]
+
+
+@pytest.mark.io
+def test_failure_leaves_no_cycle(waiter: PollWaiter) -> None:
+    """A relay tries again for as long as a Pacemaker is away, and collects nothing."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = ServerAddress(*unused.getsockname())
+        while gc.collect():
+            pass
+        gc.disable()
+        try:
+            with contextlib.suppress(ConnectionRefusedError):
+                connect(TcpNetwork(), address, waiter, 5.0)
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
 
 
 @pytest.mark.io

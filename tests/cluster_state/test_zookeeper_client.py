@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -26,6 +27,16 @@ def test_servers_share_one_port(
     settings = Settings(zookeeper_servers=servers)
     client: Any = kazoo_client(settings)
     assert client.hosts == hosts
+
+
+def test_requests_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG, kazoo would log the password with which it authenticates."""
+    client: Any = kazoo_client(Settings(zookeeper_servers=("a",)))
+    with caplog.at_level(logging.DEBUG):
+        assert client._connection.logger is client.logger
+        client.logger.debug("Sending request: Auth(auth='user:secret')")
+        client.logger.info("Connecting to a:2181")
+    assert caplog.messages == ["Connecting to a:2181"]
 
 
 @pytest.mark.parametrize("servers", [(), ("zk1:2181",), ("a..b",)])
