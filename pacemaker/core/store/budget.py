@@ -198,6 +198,11 @@ class StoreBudget:
         account.stored_bytes = before_bytes + size_bytes
         self.accounts += (account.stored_bytes != 0) - (before_bytes != 0)
 
+    def release(self, account: Account, size_bytes: int) -> None:
+        """Take a deleted key out of an account's total, and give its slack back."""
+        self.charge(account, -size_bytes)
+        self._give_slack_back(account, size_bytes)
+
     def transfer_charges(self, account: Account, heir: Account) -> None:
         """Charge everything that an account has stored to another one, for good.
 
@@ -273,7 +278,7 @@ class StoreBudget:
         self.slack_bytes = total_bytes
 
     def _give_slack_back(self, account: Account, size_bytes: int) -> None:
-        """Return slack to the pool when a value of an account shrinks."""
+        """Return slack to the pool when something of an account takes less."""
         account = account.heir or account
         own_bytes = self._slack.get(account)
         if own_bytes is not None:

@@ -476,7 +476,7 @@ class Store:
         segment, nodes_bytes = self._trie.remove(trail)
         self._count_out(entry_bytes(segment, leaf) + nodes_bytes)
         self._keys -= 1
-        self._budget.charge(leaf.owner, -standalone)
+        self._budget.release(leaf.owner, standalone)
         # Invalidates the handles of this leaf alone.  A new epoch would invalidate the
         # handles of all keys, and a worker deletes its key whenever it stops.
         leaf.account, leaf.value = None, b""
@@ -488,7 +488,7 @@ class Store:
             self._keys -= freed.keys
             self._count_out(freed.size_bytes)
             for account, charged_bytes in freed.charges.items():
-                self._budget.charge(account, -charged_bytes)
+                self._budget.release(account, charged_bytes)
             if detached:
                 self._detached.append(detached)
 

@@ -414,6 +414,24 @@ def test_account_that_has_stored_nothing_leaves_nothing() -> None:
     assert (heir.stored_bytes, budget_of(store).accounts) == (0, 0)
 
 
+@pytest.mark.parametrize("path", ["/w/new", "/w"])
+def test_deleted_heartbeat_gives_its_slack_back(path: str) -> None:
+    """With a limit for each address, the slack is refilled in no other way."""
+    account, store = Account("10.0.0.1"), Store(64 * 2**20, 100_000)
+    store.put("/other/key", bytes(95_000), account=account)
+    for _ in range(200):
+        store.put("/w/new", bytes(1000), account=account)
+        store.put("/w/new", bytes(40_000), account=account)
+        assert budget_of(store).slack_bytes > 0
+        if path == "/w/new":
+            store.delete(path)
+        else:
+            store.delete_all(path)
+        while store.reclaim():
+            pass
+        assert budget_of(store).slack_bytes == 0
+
+
 def test_heartbeat_that_grows_and_shrinks_takes_no_slack_in_the_end() -> None:
     """A compressed heartbeat is some bytes longer or shorter each time."""
     store = Store(MIB)
