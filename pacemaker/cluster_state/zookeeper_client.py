@@ -114,8 +114,8 @@ class ZooKeeperClient(Protocol):
 
 # At DEBUG, kazoo logs every request with all that it contains: the password with which
 # it authenticates, and the data of nodes.
-_kazoo_logger: Final = logging.getLogger("kazoo.pacemaker")
-_kazoo_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
+_logger: Final = logging.getLogger("kazoo.pacemaker")
+_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
 
 # Returns a client that is not started yet, as `kazoo_client` does.
 MakeClient: TypeAlias = Callable[[Settings], ZooKeeperClient]
@@ -138,7 +138,7 @@ def kazoo_client(settings: Settings) -> ZooKeeperClient:
         timeout=settings.zookeeper_session_timeout_ms / 1000,
         auth_data=credentials(settings),
         connection_retry=KazooRetry(max_tries=-1, max_delay=MAX_RECONNECT_PAUSE_S),
-        logger=_kazoo_logger,
+        logger=_logger,
     )
     return cast("ZooKeeperClient", client)
 
