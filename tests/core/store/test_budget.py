@@ -414,6 +414,19 @@ def test_account_that_has_stored_nothing_leaves_nothing() -> None:
     assert (heir.stored_bytes, budget_of(store).accounts) == (0, 0)
 
 
+def test_slack_is_full_again_once_there_is_room() -> None:
+    """Whoever makes the room."""
+    store, small, large = Store(MIB), Account("10.0.0.1"), Account("10.0.0.2")
+    store.put("/small", bytes(100), account=small)
+    store.put("/large", bytes(900_000), account=large)
+    store.budget_bytes = 900_000
+    store.put("/small", bytes(600), account=small)
+    store.delete("/large")
+    assert budget_of(store).slack_bytes == 500
+    store.put("/new", b"", account=small)
+    assert budget_of(store).slack_bytes == 0
+
+
 @pytest.mark.parametrize("path", ["/w/new", "/w"])
 def test_deleted_heartbeat_gives_its_slack_back(path: str) -> None:
     """With a limit for each address, the slack is refilled in no other way."""
