@@ -416,9 +416,9 @@ def test_account_that_has_stored_nothing_leaves_nothing() -> None:
 
 def test_slack_is_full_again_once_there_is_room() -> None:
     """Whoever makes the room."""
-    store, small, large = Store(MIB), Account("10.0.0.1"), Account("10.0.0.2")
+    store, small = Store(MIB), Account("10.0.0.1")
     store.put("/small", bytes(100), account=small)
-    store.put("/large", bytes(900_000), account=large)
+    store.put("/large", bytes(900_000))
     store.budget_bytes = 900_000
     store.put("/small", bytes(600), account=small)
     store.delete("/large")
