@@ -178,8 +178,7 @@ class Outbox:
         in_flight, self._in_flight = self._in_flight, {}
         self._newer.clear()
         if in_flight:
-            first = next(iter(in_flight))
-            self._suspects.suspect(first, now_s)
+            self._suspects.suspect(next(iter(in_flight)), now_s)
         for key in in_flight:
             self.pulse(key)
         self._drop_excess(now_s)
@@ -205,7 +204,7 @@ class Outbox:
             delete = self._unsent.pop(next(iter(self._unsent)))
             self._unanswered[delete] = None
             return delete
-        while self._ready:
+        while self._ready and not self._suspects.are_urgent:
             key = next(iter(self._ready))
             del self._ready[key]
             value = self._newest(key)

@@ -5,6 +5,9 @@ all workers of the host.  It answers in order, so the first unanswered pulse is 
 to suspect.  If it were sent again among the others, those behind it would be lost with
 it each time, and their workers would be called dead.  So it is sent alone, after all
 others, and after each further loss it waits longer.
+
+Nearly always it is innocent: its worker must not be called dead either, however busy
+the others are.  So it is *urgent* once it has yielded to them for a second.
 """
 
 from __future__ import annotations
@@ -16,35 +19,44 @@ from typing import Final
 # may have ended the connection.
 _FIRST_PAUSE_S: Final = 1.0
 _MAX_PAUSE_S: Final = 60.0
+# How long a pulse that may be sent yields to the others.
+_YIELDS_S: Final = 1.0
 
 
 class Suspects:
     """The keys whose pulses are sent alone."""
 
     def __init__(self) -> None:
-        # How often in a row each was the first unanswered one, those that may be sent,
-        # and until when the others wait.
+        # How often in a row each was the first unanswered one.
         self._losses: dict[str, int] = {}
-        self._due: dict[str, None] = {}
+        # Until when each waits; those that may be sent, and until when they yield to
+        # the others; and those that have yielded long enough.
         self._waiting_s: dict[str, float] = {}
+        self._due_s: dict[str, float] = {}
+        self._urgent: dict[str, None] = {}
 
     def __len__(self) -> int:
-        return len(self._due) + len(self._waiting_s)
+        return len(self._waiting_s) + len(self._due_s) + len(self._urgent)
 
     def __contains__(self, key: str) -> bool:
         """Whether the pulse of a key waits here."""
-        return key in self._due or key in self._waiting_s
+        return key in self._waiting_s or key in self._due_s or key in self._urgent
 
     @property
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
-        return min(self._waiting_s.values(), default=None)
+        return min([*self._waiting_s.values(), *self._due_s.values()], default=None)
+
+    @property
+    def are_urgent(self) -> bool:
+        """Whether nothing else may be sent until one of them has been."""
+        return bool(self._urgent)
 
     def suspect(self, key: str, now_s: float) -> None:
         """Note that a pulse was the first unanswered one when the connection ended."""
         losses = self._losses[key] = self._losses.get(key, 0) + 1
         if losses == 1:
-            self._due[key] = None
+            self._due_s[key] = now_s + _YIELDS_S
         else:
             pause_s = min(_FIRST_PAUSE_S * 2.0 ** (losses - 2), _MAX_PAUSE_S)
             self._waiting_s[key] = now_s + pause_s
@@ -52,15 +64,29 @@ class Suspects:
     def clear(self, key: str) -> None:
         """Trust a key again, because its pulse was stored, or does not matter."""
         if self._losses.pop(key, 0):
-            self._due.pop(key, None)
             self._waiting_s.pop(key, None)
+            self._due_s.pop(key, None)
+            self._urgent.pop(key, None)
 
     def tick(self, now_s: float) -> None:
-        """Let those be sent that have waited long enough."""
-        for key in [key for key, at_s in self._waiting_s.items() if at_s <= now_s]:
-            del self._waiting_s[key]
-            self._due[key] = None
+        """Let those be sent that have waited, or yielded, long enough."""
+        for key in _pop_past(self._due_s, now_s):
+            self._urgent[key] = None
+        for key in _pop_past(self._waiting_s, now_s):
+            self._due_s[key] = now_s + _YIELDS_S
 
     def pop_due(self) -> str | None:
         """Remove and return a key whose pulse may be sent alone; None if none may."""
-        return self._due.popitem()[0] if self._due else None
+        for keys in (self._urgent, self._due_s):
+            for key in keys:
+                del keys[key]
+                return key
+        return None
+
+
+def _pop_past(times_s: dict[str, float], now_s: float) -> list[str]:
+    """Remove and return the keys whose time has come."""
+    keys = [key for key, at_s in times_s.items() if at_s <= now_s]
+    for key in keys:
+        del times_s[key]
+    return keys

@@ -176,6 +176,35 @@ def test_pulse_that_ends_one_connection_after_another_waits_longer() -> None:
     assert waits_s == [0, 1, 2, 4]
 
 
+def test_innocent_suspect_is_sent_however_busy_the_others_are() -> None:
+    """After a second, the others wait until nothing is in flight, and it is stored."""
+    outbox = outbox_of({"a": b"1", "b": b"1", "c": b"1"})
+    outbox.came_up("abc", 0.0)
+    taken(outbox)
+    outbox.went_down(0.0)
+    outbox.came_up("abc", 0.0)
+    (b, c), now_s = taken(outbox), 0.0
+    while now_s < 0.95:
+        now_s += 0.1
+        outbox.tick("", now_s)
+        outbox.pulse("b")
+        outbox.acknowledged(b)
+        (b,) = taken(outbox)
+        outbox.pulse("c")
+        outbox.acknowledged(c)
+        (c,) = taken(outbox)
+    outbox.tick("", 1.0)
+    outbox.pulse("b")
+    outbox.acknowledged(b)
+    assert not taken(outbox)
+    outbox.acknowledged(c)
+    (a, b) = taken(outbox)
+    assert [item.key for item in (a, b) if isinstance(item, OutgoingPulse)] == [
+        "a",
+        "b",
+    ]
+
+
 def test_suspect_that_was_deleted_is_forgotten() -> None:
     """Its worker has stopped."""
     values = {"a": b"1"}

@@ -9,11 +9,13 @@ def waits_s(suspects: Suspects, losses: int) -> list[float]:
     """Return how long a key waits after each loss in a row."""
     waits = []
     for _ in range(losses):
-        suspects.suspect("k", 100.0)
-        next_s = suspects.next_s
-        waits.append(0.0 if next_s is None else next_s - 100.0)
-        suspects.tick(next_s or 100.0)
-        assert suspects.pop_due() == "k"
+        now_s = 100.0
+        suspects.suspect("k", now_s)
+        while suspects.pop_due() is None:
+            assert suspects.next_s is not None
+            now_s = suspects.next_s
+            suspects.tick(now_s)
+        waits.append(now_s - 100.0)
     return waits
 
 
@@ -43,6 +45,21 @@ def test_suspect_is_known_until_it_is_taken() -> None:
     assert suspects.pop_due() is None
     suspects.tick(1.0)
     assert suspects.pop_due() == "k"
+
+
+def test_suspect_is_urgent_once_it_has_yielded_for_a_second() -> None:
+    """It may be sent before, if nothing else is on its way."""
+    suspects = Suspects()
+    for key in ("a", "b"):
+        suspects.suspect(key, 5.0)
+    suspects.tick(5.9)
+    assert not suspects.are_urgent
+    assert suspects.pop_due() == "a"
+    suspects.tick(6.0)
+    assert (suspects.are_urgent, "b" in suspects, len(suspects)) == (True, True, 1)
+    assert suspects.next_s is None
+    assert suspects.pop_due() == "b"
+    assert not suspects.are_urgent
 
 
 def test_cleared_suspect_waits_no_more() -> None:
