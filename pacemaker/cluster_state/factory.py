@@ -45,7 +45,7 @@ def pacemaker_state_factory(
     try:
         state = ClusterState(settings, pool, default_acls, make_client)
     except BaseException:
-        # There is no state yet that would close it.
+        # Nothing is hidden: only the pool is closed, as no state will do that.
         pool.close()
         raise
     state.start()

@@ -381,8 +381,8 @@ class Link:
         if self._unsent:
             with contextlib.suppress(BlockingIOError):
                 self._unsent = self._unsent[os.write(sock.fileno(), self._unsent) :]
-        # A server has nothing to say during a step of ours, and what it sends all the
-        # same is left in the kernel.
+        # A server should send nothing during our step.  If it does, that stays in the
+        # kernel.
         interest = 0 if self._is_stepping else select.EPOLLIN
         if self._unsent:
             interest |= select.EPOLLOUT

@@ -9,7 +9,7 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds within a range, which NaN would pass."""
+    """A number of seconds within a range.  Click's own type lets NaN through."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -17,7 +17,7 @@ class Seconds(click.FloatRange):
         """Return the number.
 
         Raises:
-            click.BadParameter: it is none, or not in the range.
+            click.BadParameter: it is not a number, or not in the range.
         """
         seconds = super().convert(value, param, ctx)
         if math.isnan(seconds):
@@ -25,5 +25,5 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-# A socket accepts no timeout of any length, and nobody waits for an hour.
+# A socket refuses a timeout that is too long, and nobody waits for an hour.
 TIMEOUT: Final = Seconds(min=0, min_open=True, max=3600)

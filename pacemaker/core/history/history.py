@@ -56,7 +56,7 @@ _IN_USE_S: Final = 600.0
 _TRIES: Final = 8
 # How long the fast path of a key without a record waits before it asks for one again.
 RETRY_S: Final = 60.0
-# The history counts as full for so long after a key got no record.  A worker of Storm
+# For how long the history counts as full after a key got no record.  A worker of Storm
 # 2.0 to 2.2 writes once a minute, so it may ask again only after 120 s.
 _FULL_S: Final = 3 * RETRY_S
 # Nimbus reads every 10 s, and acts if it has seen no change for 30 s

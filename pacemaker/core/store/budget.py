@@ -278,7 +278,7 @@ class StoreBudget:
         self.slack_bytes = total_bytes
 
     def _give_slack_back(self, account: Account, size_bytes: int) -> None:
-        """Return slack to the pool when something of an account takes less."""
+        """Return slack when a value of an account shrinks or is deleted."""
         account = account.heir or account
         own_bytes = self._slack.get(account)
         if own_bytes is not None:

@@ -67,7 +67,9 @@ class TrackedExecutor:
 
     def attach(self, worker: TrackedWorker, place: int) -> None:
         """Note that a worker's process runs it."""
-        if self.worker not in (None, worker) and not self.last.was_gone_before(worker):
+        former = self.worker
+        is_replaced = former is not None and former is not worker
+        if is_replaced and not self.last.was_gone_before(worker):
             self.end_process()
         self.worker = self.last = worker
         self.place = place

@@ -39,7 +39,8 @@ GAP_SECS: Final = 15
 # write less often than others, as those of Storm 2.0 to 2.2 do: once a minute.
 _MAX_PAUSES: Final = 8
 _MIN_PAUSES: Final = 2
-# A round reads some heartbeats of a usual worker, so its smallest pause is shorter.
+# Of a worker that writes every three seconds, no more than a few heartbeats are missed
+# between two readings, so its smallest pause stays below this.
 _LONG_INTERVAL_SECS: Final = 4 * TASK_HEARTBEAT_SECS
 
 # A clock that differs from ours by more than this is reported.

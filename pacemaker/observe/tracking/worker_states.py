@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pacemaker.config.storm_defaults import (
-    NIMBUS_TASK_LAUNCH_SECS,
-)
+from pacemaker.config.storm_defaults import NIMBUS_TASK_LAUNCH_SECS
 from pacemaker.observe.tracking.topology import TrackedTopology
 from pacemaker.observe.tracking.worker import TrackedWorker
 from pacemaker.observe.zookeeper.storm_nodes import Slot

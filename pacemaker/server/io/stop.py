@@ -54,6 +54,7 @@ class Stop:
                 if connection.drain():
                     connection.end(Ending.STOPPED)
             except Exception:
+                # Nothing is hidden: this logs the traceback and counts the fault.
                 self._reset_after_fault(connection)
 
     def _reset_rest(self) -> None:

@@ -167,7 +167,7 @@ def test_a_pause_between_heartbeats_is_a_gap() -> None:
 
 
 def test_worker_that_writes_once_a_minute_is_not_late() -> None:
-    """Its interval is known after three heartbeats; a restart begins anew."""
+    """Its interval is known after three heartbeats, and unknown after a restart."""
     cluster = running()
     intervals = []
     for number in range(1, 5):

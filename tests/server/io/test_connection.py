@@ -264,7 +264,7 @@ def test_connection_reads_a_large_frame_in_large_parts(
 def test_connection_asks_for_what_has_arrived_once_buffers_hold_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Then a read of a large frame leaves no hole behind it in the heap."""
+    """So the reads of a large frame leave no holes in the heap."""
     large_reads: list[tuple[int, int]] = []
     read = os.read
 

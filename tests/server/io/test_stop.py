@@ -91,13 +91,19 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
         assert peer.exactly(20 * len(ACK)) == ACK * 20
 
 
+def connect_stuck(hand: Hand) -> Connection:
+    """Return a connection whose peer does not take a large reply."""
+    hand.store.put("/w/t/1", b"x" * 9_000_000)
+    peer, connection = hand.connect()
+    peer.send(GET)
+    hand.turn_until(lambda: bool(connection.unsent_bytes))
+    return connection
+
+
 def test_stop_waits_for_replies_until_its_time_is_over() -> None:
     """Replies that a peer does not read delay a stop, but only until its timeout."""
     with Hand() as hand:
-        hand.store.put("/w/t/1", b"x" * 9_000_000)
-        peer, connection = hand.connect()
-        peer.send(GET)
-        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        connection = connect_stuck(hand)
         hand.thread.stop(limits.STOP_TIMEOUT_S)
         for _ in range(3):
             hand.thread.turn()
@@ -109,10 +115,7 @@ def test_stop_waits_for_replies_until_its_time_is_over() -> None:
 def test_second_stop_shortens_the_first() -> None:
     """A second signal forces the stop."""
     with Hand() as hand:
-        hand.store.put("/w/t/1", b"x" * 9_000_000)
-        peer, connection = hand.connect()
-        peer.send(GET)
-        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        connection = connect_stuck(hand)
         hand.thread.stop(limits.STOP_TIMEOUT_S)
         hand.thread.turn()
         hand.thread.stop(0.0)
@@ -136,7 +139,7 @@ def test_stop_resets_all_that_are_left_when_its_time_is_over() -> None:
 def test_stop_ends_although_a_connection_cannot_be_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fault of ours in the last turn does not keep the thread alive."""
+    """A bug of ours in the last turn does not keep the thread alive."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE[:10])

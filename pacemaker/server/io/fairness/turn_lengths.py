@@ -1,8 +1,8 @@
 """How long each part of a turn may take.
 
 While an account is a *crowd* (`spending.is_crowd`), each of the two parts of a shared
-turn has half of `TURN_S`.  Otherwise both may take longer, because to put
-connections off would then cost more than it gains.
+turn has half of `TURN_S`.  Otherwise both may take longer, because putting
+connections off would cost more than it gains.
 
 This module does no I/O; times are passed in.
 """
